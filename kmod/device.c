@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The netdev: what is sent through it, what is delivered from it, its life.
+ */
+#include <linux/icmp.h>
+#include <linux/icmpv6.h>
+#include <linux/if_arp.h>
+#include <linux/if_ether.h>
+#include <net/icmp.h>
+#include <net/inet_ecn.h>
+#include <net/ip.h>
+#include <net/ip_tunnels.h>
+#include <net/ipv6.h>
+#include <net/netns/generic.h>
+#include <net/rtnetlink.h>
+
+#include "compat.h"
+#include "device.h"
+#include "esp.h"
+#include "outer.h"
+#include "sa.h"
+#include "underlay.h"
+
+/* Fits every cipher and encapsulation over IPv6 at 1500. */
+#define MTU_DEFAULT 1418
+/* Room for IPv6, UDP and ESP in an IP datagram. */
+#define MTU_MAX (IP_MAX_MTU - 128)
+
+#define FEATURES (NETIF_F_SG | NETIF_F_HW_CSUM | NETIF_F_HIGHDMA)
+
+static const struct net_device_ops bhsec_netdev_ops;
+
+/**
+ * bhsec_is_device - is a netdev one of ours
+ * @dev: the netdev
+ *
+ * Return: true if so.
+ */
+bool bhsec_is_device(const struct net_device *dev)
+{
+	return dev->netdev_ops == &bhsec_netdev_ops;
+}
+
+/* Reads the inner header; false if there is none that can be believed. */
+static bool parse_inner(struct sk_buff *skb, struct bhsec_inner *inner)
+{
+	const struct ipv6hdr *ip6h;
+	const struct iphdr *iph;
+
+	if (skb->protocol == htons(ETH_P_IP) &&
+	    pskb_network_may_pull(skb, sizeof(*iph))) {
+		iph = ip_hdr(skb);
+		inner->is_ipv6 = false;
+		inner->src = &iph->saddr;
+		inner->dst = &iph->daddr;
+		inner->tos = iph->tos;
+		inner->df = iph->frag_off & htons(IP_DF);
+		inner->len = ntohs(iph->tot_len);
+		return iph->version == 4 && iph->ihl >= 5 &&
+		       inner->len >= iph->ihl * 4 && inner->len <= skb->len;
+	}
+	if (skb->protocol == htons(ETH_P_IPV6) &&
+	    pskb_network_may_pull(skb, sizeof(*ip6h))) {
+		ip6h = ipv6_hdr(skb);
+		inner->is_ipv6 = true;
+		inner->src = &ip6h->saddr;
+		inner->dst = &ip6h->daddr;
+		inner->tos = ipv6_get_dsfield(ip6h);
+		inner->df = true;
+		inner->len = sizeof(*ip6h) + ntohs(ip6h->payload_len);
+		return ip6h->version == 6 && inner->len <= skb->len;
+	}
+	return false;
+}
+
+static u8 outer_tos(const struct bhsec_device *bdev, u8 inner_tos)
+{
+	u8 dscp = READ_ONCE(bdev->settings.dscp);
+
+	/* RFC 6040 4.1: normal mode copies ECN, Congestion Experienced too */
+	if (dscp == BHSEC_DSCP_COPY)
+		return inner_tos;
+	return dscp << 2 | (inner_tos & INET_ECN_MASK);
+}
+
+static bool outer_df(const struct bhsec_device *bdev,
+		     const struct bhsec_inner *inner)
+{
+	u32 df = READ_ONCE(bdev->settings.df);
+
+	return df == BHSEC_DF_SET || (df == BHSEC_DF_COPY && inner->df);
+}
+
+/* RFC 4301 8.2.1: the sender learns how much fits. */
+static void tell_too_big(struct sk_buff *skb, const struct bhsec_inner *inner,
+			 unsigned int mtu)
+{
+	if (inner->is_ipv6) {
+		mtu = max_t(unsigned int, mtu, IPV6_MIN_MTU);
+		skb_dst_update_pmtu_no_confirm(skb, mtu);
+		icmpv6_ndo_send(skb, ICMPV6_PKT_TOOBIG, 0, mtu);
+	} else {
+		skb_dst_update_pmtu_no_confirm(skb, mtu);
+		icmp_ndo_send(skb, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED,
+			      htonl(mtu));
+	}
+}
+
+static void tell_unreachable(struct sk_buff *skb)
+{
+	if (skb->protocol == htons(ETH_P_IP))
+		icmp_ndo_send(skb, ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0);
+	else if (skb->protocol == htons(ETH_P_IPV6))
+		icmpv6_ndo_send(skb, ICMPV6_DEST_UNREACH, ICMPV6_ADDR_UNREACH, 0);
+}
+
+static void count_tx_drop(struct bhsec_device *bdev, struct bhsec_peer *peer,
+			  struct bhsec_sa *sa, unsigned int drop)
+{
+	DEV_STATS_INC(bdev->dev, tx_dropped);
+	if (sa)
+		bhsec_sa_count(sa, drop, 0);
+	else
+		bhsec_stats_add(peer ? peer->stats : bdev->stats, drop, 0);
+}
+
+static int xmit_fragment(struct net *net, struct sock *sk, struct sk_buff *skb);
+
+static unsigned int fragment_mtu(const struct dst_entry *dst)
+{
+	return dst->dev->mtu;
+}
+
+static struct dst_ops fragment_dst_ops = {
+	.family = AF_INET,
+	.mtu = fragment_mtu,
+};
+
+/*
+ * RFC 4301 8.2.1: an inner packet whose sender allows it is fragmented before
+ * ESP. ip_do_fragment() wants a route, which a packet from a packet socket or
+ * tc has not; each fragment loses this one on its way through xmit_inner().
+ */
+static void fragment_inner(struct sk_buff *skb, struct net_device *dev,
+			   unsigned int mtu)
+{
+	struct rtable route = {};
+
+	dst_init(&route.dst, &fragment_dst_ops, NULL, DST_OBSOLETE_NONE,
+		 DST_NOCOUNT);
+	route.dst.dev = dev;
+	skb_dst_drop(skb);
+	skb_dst_set_noref(skb, &route.dst);
+	memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
+	IPCB(skb)->frag_max_size = mtu;
+	ip_do_fragment(dev_net(dev), NULL, skb, xmit_fragment);
+}
+
+/*
+ * Find peer, SA and route of a packet and whether it fits. What cannot go is
+ * counted and freed, and its sender told: nothing ever leaves in clear.
+ */
+static void xmit_inner(struct sk_buff *skb, struct net_device *dev)
+{
+	struct bhsec_device *bdev = netdev_priv(dev);
+	struct bhsec_peer *peer = NULL;
+	struct bhsec_sa *sa = NULL;
+	struct bhsec_outer outer = {};
+	struct bhsec_inner inner;
+	struct dst_entry *dst;
+	unsigned int drop, mtu;
+
+	drop = BHSEC_A_STATS_MALFORMED;
+	if (!parse_inner(skb, &inner))
+		goto drop;
+
+	drop = BHSEC_A_STATS_NO_ROUTE;
+	if (!rcu_access_pointer(bdev->underlay))
+		goto unreachable;
+	peer = bhsec_selector_lookup(&bdev->selectors, inner.dst, inner.is_ipv6);
+	if (!peer)
+		goto unreachable;
+	drop = BHSEC_A_STATS_SELECTOR;
+	if (!bhsec_peer_is_local(peer, inner.src, inner.is_ipv6))
+		goto unreachable;
+	drop = BHSEC_A_STATS_NO_KEY;
+	sa = rcu_dereference(peer->out[inner.tos >> 2]);
+	if (!sa)
+		goto unreachable;
+	drop = bhsec_sa_enter(sa);
+	if (drop)
+		goto unreachable;
+
+	dst = bhsec_outer_route(peer, &outer, &drop);
+	if (!dst)
+		goto unreachable_leave;
+	outer.tos = outer_tos(bdev, inner.tos);
+	outer.df = outer_df(bdev, &inner);
+	mtu = bhsec_outer_inner_max(&outer, dst_mtu(dst));
+	if (inner.len > mtu) {
+		/* RFC 2473 7.1: IPv6 hears of nothing below 1280 */
+		outer.may_fragment = inner.is_ipv6 && inner.len <= IPV6_MIN_MTU;
+		if (!outer.may_fragment) {
+			dst_release(dst);
+			bhsec_sa_leave(sa);
+			if (!inner.df) {
+				fragment_inner(skb, dev, mtu);
+				return;
+			}
+			tell_too_big(skb, &inner, mtu);
+			drop = BHSEC_A_STATS_TOO_BIG;
+			goto drop;
+		}
+	}
+	drop = bhsec_esp_out(sa, skb, &inner, &outer, dst);
+	if (!drop)
+		return;
+
+unreachable_leave:
+	bhsec_sa_leave(sa);
+unreachable:
+	if (drop != BHSEC_A_STATS_NOMEM)
+		tell_unreachable(skb);
+drop:
+	count_tx_drop(bdev, peer, sa, drop);
+	kfree_skb(skb);
+}
+
+static int xmit_fragment(struct net *net, struct sock *sk, struct sk_buff *skb)
+{
+	struct net_device *dev = skb_dst(skb)->dev;
+
+	skb_dst_drop(skb);
+	xmit_inner(skb, dev);
+	return 0;
+}
+
+static netdev_tx_t bhsec_xmit(struct sk_buff *skb, struct net_device *dev)
+{
+	rcu_read_lock();
+	xmit_inner(skb, dev);
+	rcu_read_unlock();
+	return NETDEV_TX_OK;
+}
+
+/* A delivered packet inherits nothing from the one that carried it. */
+static void forget_outer(struct sk_buff *skb, struct net_device *dev,
+			 bool is_ipv6)
+{
+	skb_orphan(skb);
+	skb_scrub_packet(skb, true);
+	__vlan_hwaccel_clear_tag(skb);
+	skb_reset_redirect(skb);
+	skb_clear_hash(skb);
+	skb_set_queue_mapping(skb, 0);
+	skb->priority = 0;
+	skb->ip_summed = CHECKSUM_NONE;
+	skb->csum_level = 0;
+	skb->encapsulation = 0;
+	skb_gso_reset(skb);
+	skb->dev = dev;
+	skb->protocol = is_ipv6 ? htons(ETH_P_IPV6) : htons(ETH_P_IP);
+	skb_reset_mac_header(skb);
+	skb_reset_network_header(skb);
+	skb_reset_mac_len(skb);
+}
+
+/**
+ * bhsec_device_deliver - hand an inner packet to the stack
+ * @sa: the SA that it came by
+ * @skb: data starts at the inner IP header; consumed
+ * @is_ipv6: its family
+ *
+ * Context: RCU read lock held, softirqs off.
+ */
+void bhsec_device_deliver(struct bhsec_sa *sa, struct sk_buff *skb, bool is_ipv6)
+{
+	struct bhsec_device *bdev = sa->peer->bdev;
+	unsigned int len = skb->len;
+
+	if (!netif_running(bdev->dev)) {
+		bhsec_sa_count(sa, BHSEC_A_STATS_DOWN, 0);
+		kfree_skb(skb);
+		return;
+	}
+	forget_outer(skb, bdev->dev, is_ipv6);
+	if (gro_cells_receive(&bdev->cells, skb) == NET_RX_DROP) {
+		bhsec_sa_count(sa, BHSEC_A_STATS_BACKLOG, 0);
+		return;
+	}
+	bhsec_sa_count(sa, BHSEC_A_STATS_RX_PACKETS, len);
+	dev_sw_netstats_rx_add(bdev->dev, len);
+}
+
+/**
+ * bhsec_device_detach - the netns of a device's underlay goes
+ * @bdev: the device; it stays, but is good for deletion only
+ *
+ * Context: may sleep; rtnl is held.
+ */
+void bhsec_device_detach(struct bhsec_device *bdev)
+{
+	struct bhsec_peer *peer;
+	unsigned long id;
+
+	ASSERT_RTNL();
+	netif_carrier_off(bdev->dev);
+	mutex_lock(&bdev->lock);
+	xa_for_each(&bdev->peers_by_id, id, peer)
+		bhsec_peer_drop_sas(peer);
+	rcu_assign_pointer(bdev->underlay, NULL);
+	synchronize_net();
+	xa_for_each(&bdev->peers_by_id, id, peer)
+		bhsec_peer_forget_route(peer);
+	mutex_unlock(&bdev->lock);
+	list_del_init(&bdev->list);
+}
+
+static int bhsec_dev_init(struct net_device *dev)
+{
+	struct bhsec_device *bdev = netdev_priv(dev);
+	struct net *underlay = rtnl_dereference(bdev->underlay);
+
+	list_add(&bdev->list, &bhsec_net(underlay)->devices);
+	return gro_cells_init(&bdev->cells, dev);
+}
+
+static void bhsec_dev_uninit(struct net_device *dev)
+{
+	struct bhsec_device *bdev = netdev_priv(dev);
+	struct bhsec_peer *peer;
+	unsigned long id;
+
+	mutex_lock(&bdev->lock);
+	xa_for_each(&bdev->peers_by_id, id, peer)
+		bhsec_peer_del(peer);
+	mutex_unlock(&bdev->lock);
+	list_del_init(&bdev->list);
+	gro_cells_destroy(&bdev->cells);
+}
+
+static const struct net_device_ops bhsec_netdev_ops = {
+	.ndo_init = bhsec_dev_init,
+	.ndo_uninit = bhsec_dev_uninit,
+	.ndo_start_xmit = bhsec_xmit,
+	.ndo_get_stats64 = dev_get_tstats64,
+};
+
+static const struct device_type bhsec_device_type = { .name = KBUILD_MODNAME };
+
+static void bhsec_free(struct bhsec_device *bdev)
+{
+	free_percpu(bdev->stats);
+	bhsec_free_tstats(bdev->dev);
+	rhashtable_destroy(&bdev->peers);
+	xa_destroy(&bdev->peers_by_id);
+}
+
+/* All references are gone, those of packets in a cipher too. */
+static void bhsec_destructor(struct net_device *dev)
+{
+	bhsec_free(netdev_priv(dev));
+}
+
+static void bhsec_setup(struct net_device *dev)
+{
+	struct bhsec_device *bdev = netdev_priv(dev);
+
+	dev->netdev_ops = &bhsec_netdev_ops;
+	dev->header_ops = &ip_tunnel_header_ops;
+	dev->type = ARPHRD_NONE;
+	dev->flags = IFF_POINTOPOINT | IFF_NOARP;
+	dev->priv_flags |= IFF_NO_QUEUE;
+	bhsec_set_lltx(dev);
+	dev->features |= FEATURES;
+	dev->hw_features |= FEATURES;
+	dev->mtu = MTU_DEFAULT;
+	dev->min_mtu = IPV4_MIN_MTU;
+	dev->max_mtu = MTU_MAX;
+	dev->needs_free_netdev = true;
+	SET_NETDEV_DEVTYPE(dev, &bhsec_device_type);
+	/* ICMP errors to the sender need the route of the inner packet */
+	netif_keep_dst(dev);
+
+	bdev->dev = dev;
+	INIT_LIST_HEAD(&bdev->list);
+	mutex_init(&bdev->lock);
+	xa_init_flags(&bdev->peers_by_id, XA_FLAGS_ALLOC1);
+	bdev->settings = (struct bhsec_settings) {
+		.port = 4500,
+		.dscp = BHSEC_DSCP_COPY,
+		.df = BHSEC_DF_SET,
+		.window = 4096,
+	};
+}
+
+static int bhsec_create(struct net *underlay, struct net_device *dev)
+{
+	struct bhsec_device *bdev = netdev_priv(dev);
+	int err;
+
+	RCU_INIT_POINTER(bdev->underlay, underlay);
+	err = rhashtable_init(&bdev->peers, &bhsec_peer_table_params);
+	if (err)
+		return err;
+	err = -ENOMEM;
+	bdev->stats = bhsec_stats_alloc();
+	if (!bdev->stats)
+		goto destroy_peers;
+	err = bhsec_alloc_tstats(dev);
+	if (err)
+		goto free_stats;
+	err = register_netdevice(dev);
+	if (err)
+		goto free_tstats;
+	dev->priv_destructor = bhsec_destructor;
+	return 0;
+
+free_tstats:
+	bhsec_free_tstats(dev);
+free_stats:
+	free_percpu(bdev->stats);
+destroy_peers:
+	rhashtable_destroy(&bdev->peers);
+	return err;
+}
+
+static int bhsec_newlink(BHSEC_NEWLINK_ARGS)
+{
+	return bhsec_create(BHSEC_NEWLINK_NET, dev);
+}
+
+static struct rtnl_link_ops bhsec_link_ops __read_mostly = {
+	.kind = KBUILD_MODNAME,
+	.priv_size = sizeof(struct bhsec_device),
+	.setup = bhsec_setup,
+	.newlink = bhsec_newlink,
+};
+
+/**
+ * bhsec_device_init - let iproute2 make bhsec devices
+ *
+ * Return: 0 or a negative error.
+ */
+int bhsec_device_init(void)
+{
+	return rtnl_link_register(&bhsec_link_ops);
+}
+
+/**
+ * bhsec_device_exit - delete all bhsec devices
+ *
+ * Context: may sleep, as long as packets are in a cipher.
+ */
+void bhsec_device_exit(void)
+{
+	rtnl_link_unregister(&bhsec_link_ops);
+}
+
+MODULE_ALIAS_RTNL_LINK(KBUILD_MODNAME);

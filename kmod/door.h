@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef BHSEC_DOOR_H
+#define BHSEC_DOOR_H
+
+struct net;
+struct socket;
+
+void bhsec_door_open(struct net *net, struct socket *sock);
+int bhsec_door_init(void);
+void bhsec_door_exit(void);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef BHSEC_ESP_H
+#define BHSEC_ESP_H
+
+#include <linux/types.h>
+
+struct bhsec_outer;
+struct bhsec_sa;
+struct dst_entry;
+struct sk_buff;
+
+/**
+ * struct bhsec_inner - what the header of an inner packet says
+ * @src: source address, in the packet
+ * @dst: destination address, in the packet
+ * @len: length in bytes; the packet may be longer
+ * @tos: DSCP and ECN
+ * @is_ipv6: family
+ * @df: must not be fragmented
+ */
+struct bhsec_inner {
+	const void *src;
+	const void *dst;
+	unsigned int len;
+	u8 tos;
+	bool is_ipv6;
+	bool df;
+};
+
+unsigned int bhsec_esp_out(struct bhsec_sa *sa, struct sk_buff *skb,
+			   const struct bhsec_inner *inner,
+			   const struct bhsec_outer *outer,
+			   struct dst_entry *dst);
+void bhsec_esp_in(struct bhsec_sa *sa, struct sk_buff *skb, u32 encap);
+
+#endif

@@ -1,0 +1,518 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The netlink family: what it takes, and the requests about devices.
+ */
+#include <linux/capability.h>
+#include <linux/netdevice.h>
+#include <linux/rtnetlink.h>
+#include <net/genetlink.h>
+
+#include "compat.h"
+#include "device.h"
+#include "netlink.h"
+#include "netlink_room.h"
+#include "sa.h"
+#include "underlay.h"
+
+/*
+ * The generator's own policies need split operations, which 6.1 has not; a
+ * selftest compares these with bhsec.yaml.
+ */
+static struct netlink_range_validation window_range = {
+	.min = 1,
+	.max = BHSEC_WINDOW_MAX,
+};
+
+static const struct nla_policy device_policy[] = {
+	[BHSEC_A_DEVICE_IFINDEX] = { .type = NLA_U32 },
+	[BHSEC_A_DEVICE_IFNAME] = { .type = NLA_NUL_STRING, .len = IFNAMSIZ - 1 },
+	[BHSEC_A_DEVICE_PORT] = NLA_POLICY_MIN(NLA_U16, 1),
+	[BHSEC_A_DEVICE_DEV] = { .type = NLA_NUL_STRING, .len = IFNAMSIZ - 1 },
+	[BHSEC_A_DEVICE_FWMARK] = { .type = NLA_U32 },
+	[BHSEC_A_DEVICE_DSCP] = NLA_POLICY_MAX(NLA_U8, BHSEC_DSCP_COPY),
+	[BHSEC_A_DEVICE_DF] = NLA_POLICY_MAX(NLA_U32, BHSEC_DF_CLEAR),
+	[BHSEC_A_DEVICE_LOCAL4] = NLA_POLICY_EXACT_LEN(4),
+	[BHSEC_A_DEVICE_LOCAL6] = NLA_POLICY_EXACT_LEN(16),
+	[BHSEC_A_DEVICE_WINDOW] = NLA_POLICY_FULL_RANGE(NLA_U32, &window_range),
+};
+
+static const struct nla_policy prefix_policy[] = {
+	[BHSEC_A_PREFIX_ADDR] = { .type = NLA_BINARY, .len = 16 },
+	[BHSEC_A_PREFIX_LEN] = NLA_POLICY_MAX(NLA_U8, 128),
+};
+
+static const struct nla_policy prefix_list_policy[] = {
+	[BHSEC_A_PREFIX_LIST_PREFIX] = NLA_POLICY_NESTED(prefix_policy),
+};
+
+static const struct nla_policy peer_policy[] = {
+	[BHSEC_A_PEER_IFINDEX] = { .type = NLA_U32 },
+	[BHSEC_A_PEER_IFNAME] = { .type = NLA_NUL_STRING, .len = IFNAMSIZ - 1 },
+	[BHSEC_A_PEER_NAME] = { .type = NLA_NUL_STRING, .len = BHSEC_NAME_MAX },
+	[BHSEC_A_PEER_ENDPOINT_ADDR] = { .type = NLA_BINARY, .len = 16 },
+	[BHSEC_A_PEER_ENDPOINT_PORT] = NLA_POLICY_MIN(NLA_U16, 1),
+	[BHSEC_A_PEER_ENCAP] = NLA_POLICY_MAX(NLA_U32, BHSEC_ENCAP_ESP),
+	[BHSEC_A_PEER_SELECTORS] = NLA_POLICY_NESTED(prefix_list_policy),
+	[BHSEC_A_PEER_LOCAL_SELECTORS] = NLA_POLICY_NESTED(prefix_list_policy),
+};
+
+static const struct nla_policy sa_policy[] = {
+	[BHSEC_A_SA_IFINDEX] = { .type = NLA_U32 },
+	[BHSEC_A_SA_IFNAME] = { .type = NLA_NUL_STRING, .len = IFNAMSIZ - 1 },
+	[BHSEC_A_SA_PEER] = { .type = NLA_NUL_STRING, .len = BHSEC_NAME_MAX },
+	[BHSEC_A_SA_DIRECTION] = NLA_POLICY_MAX(NLA_U32, BHSEC_DIRECTION_OUT),
+	[BHSEC_A_SA_SPI] = NLA_POLICY_MIN(NLA_U32, 256),
+	[BHSEC_A_SA_CIPHER] = NLA_POLICY_MAX(NLA_U32, BHSEC_CIPHER_AES_CCM_256),
+	[BHSEC_A_SA_KEY] = { .type = NLA_BINARY, .len = BHSEC_KEY_MAX },
+	[BHSEC_A_SA_ESN] = NLA_POLICY_MAX(NLA_U8, 1),
+	[BHSEC_A_SA_WINDOW] = NLA_POLICY_FULL_RANGE(NLA_U32, &window_range),
+	[BHSEC_A_SA_DSCP_MASK] = { .type = NLA_U64 },
+	[BHSEC_A_SA_SEQ] = { .type = NLA_U64 },
+	[BHSEC_A_SA_SOFT_PACKETS] = { .type = NLA_U64 },
+	[BHSEC_A_SA_HARD_PACKETS] = { .type = NLA_U64 },
+	[BHSEC_A_SA_SOFT_BYTES] = { .type = NLA_U64 },
+	[BHSEC_A_SA_HARD_BYTES] = { .type = NLA_U64 },
+	[BHSEC_A_SA_SOFT_SECONDS] = { .type = NLA_U64 },
+	[BHSEC_A_SA_HARD_SECONDS] = { .type = NLA_U64 },
+};
+
+/**
+ * bhsec_nl_device - the device that a request is about, locked
+ * @net: netns of the caller
+ * @ifindex: attribute or NULL
+ * @ifname: attribute or NULL
+ * @extack: for the sentence of a refusal
+ *
+ * Context: may sleep; takes the device's lock and a reference.
+ * Return: the device, for bhsec_nl_device_put(), or an ERR_PTR.
+ */
+struct bhsec_device *bhsec_nl_device(struct net *net,
+				     const struct nlattr *ifindex,
+				     const struct nlattr *ifname,
+				     struct netlink_ext_ack *extack)
+{
+	const struct nlattr *attr = ifname ?: ifindex;
+	struct net_device *dev = NULL;
+	struct bhsec_device *bdev;
+
+	if (!attr) {
+		NL_SET_ERR_MSG(extack, "a device is needed");
+		return ERR_PTR(-EINVAL);
+	}
+	if (ifname)
+		dev = dev_get_by_name(net, nla_data(ifname));
+	else
+		dev = dev_get_by_index(net, nla_get_u32(ifindex));
+	if (!dev) {
+		NL_SET_ERR_MSG_ATTR(extack, attr, "no such device");
+		return ERR_PTR(-ENODEV);
+	}
+	if (!bhsec_is_device(dev)) {
+		NL_SET_ERR_MSG_ATTR(extack, attr, "not a bhsec device");
+		dev_put(dev);
+		return ERR_PTR(-EOPNOTSUPP);
+	}
+	bdev = netdev_priv(dev);
+	mutex_lock(&bdev->lock);
+	if (READ_ONCE(dev->reg_state) != NETREG_REGISTERED) {
+		bhsec_nl_device_put(bdev);
+		NL_SET_ERR_MSG_ATTR(extack, attr, "the device is being deleted");
+		return ERR_PTR(-ENODEV);
+	}
+	return bdev;
+}
+
+/**
+ * bhsec_nl_device_put - the reverse of bhsec_nl_device()
+ * @bdev: the device
+ */
+void bhsec_nl_device_put(struct bhsec_device *bdev)
+{
+	mutex_unlock(&bdev->lock);
+	dev_put(bdev->dev);
+}
+
+/**
+ * bhsec_nl_underlay_allowed - may the caller decide about outer packets
+ * @bdev: the device, locked
+ * @skb: the request
+ * @attr: the attribute that needs it
+ * @extack: for the sentence of a refusal
+ *
+ * Return: 0 or a negative error.
+ */
+int bhsec_nl_underlay_allowed(struct bhsec_device *bdev, struct sk_buff *skb,
+			      const struct nlattr *attr,
+			      struct netlink_ext_ack *extack)
+{
+	struct net *underlay;
+
+	underlay = rcu_dereference_protected(bdev->underlay,
+					     lockdep_is_held(&bdev->lock));
+	if (!underlay) {
+		NL_SET_ERR_MSG_ATTR(extack, attr, BHSEC_UNDERLAY_GONE);
+		return -ENODEV;
+	}
+	if (netlink_ns_capable(skb, underlay->user_ns, CAP_NET_ADMIN))
+		return 0;
+	NL_SET_ERR_MSG_ATTR(extack, attr,
+			    "this needs CAP_NET_ADMIN in the underlay's network namespace");
+	return -EPERM;
+}
+
+/**
+ * bhsec_nl_put_stats - put counters into a message
+ * @msg: the message
+ * @attr: attribute of the nest
+ * @stats: the counters
+ *
+ * Return: 0 or -EMSGSIZE.
+ */
+int bhsec_nl_put_stats(struct sk_buff *msg, int attr,
+		       struct bhsec_stats __percpu *stats)
+{
+	struct nlattr *nest = nla_nest_start(msg, attr);
+	unsigned int i;
+
+	if (!nest)
+		return -EMSGSIZE;
+	for (i = BHSEC_A_STATS_RX_PACKETS; i <= BHSEC_A_STATS_MAX; i++)
+		if (nla_put_u64_64bit(msg, i, bhsec_stats_read(stats, i),
+				      BHSEC_A_STATS_PAD))
+			return -EMSGSIZE;
+	nla_nest_end(msg, nest);
+	return 0;
+}
+
+static int put_underlay(struct sk_buff *msg, struct bhsec_device *bdev)
+{
+	struct net *underlay;
+	struct net_device *dev;
+	int ifindex = bdev->settings.ifindex;
+	int err = 0;
+
+	underlay = rcu_dereference_protected(bdev->underlay,
+					     lockdep_is_held(&bdev->lock));
+	if (!underlay)
+		return nla_put_string(msg, BHSEC_A_DEVICE_REASON,
+				      BHSEC_UNDERLAY_GONE);
+	if (nla_put_u64_64bit(msg, BHSEC_A_DEVICE_NO_SA,
+			      bhsec_stats_read(bhsec_net(underlay)->stats,
+					       BHSEC_A_STATS_NO_SA),
+			      BHSEC_A_DEVICE_PAD))
+		return -EMSGSIZE;
+	if (!ifindex)
+		return 0;
+	dev = dev_get_by_index(underlay, ifindex);
+	if (!dev)
+		return nla_put_string(msg, BHSEC_A_DEVICE_REASON,
+				      "the underlay device is gone");
+	err = nla_put_string(msg, BHSEC_A_DEVICE_DEV, dev->name);
+	dev_put(dev);
+	return err;
+}
+
+static unsigned int count_peers(struct bhsec_device *bdev)
+{
+	return atomic_read(&bdev->peers.nelems);
+}
+
+static int put_settings(struct sk_buff *msg, struct bhsec_device *bdev)
+{
+	const struct bhsec_settings *settings = &bdev->settings;
+
+	if (nla_put_u32(msg, BHSEC_A_DEVICE_IFINDEX, bdev->dev->ifindex) ||
+	    nla_put_string(msg, BHSEC_A_DEVICE_IFNAME, bdev->dev->name) ||
+	    nla_put_u16(msg, BHSEC_A_DEVICE_PORT, settings->port) ||
+	    nla_put_u32(msg, BHSEC_A_DEVICE_FWMARK, settings->mark) ||
+	    nla_put_u8(msg, BHSEC_A_DEVICE_DSCP, settings->dscp) ||
+	    nla_put_u32(msg, BHSEC_A_DEVICE_DF, settings->df) ||
+	    nla_put_u32(msg, BHSEC_A_DEVICE_WINDOW, settings->window) ||
+	    nla_put_u32(msg, BHSEC_A_DEVICE_PEERS, count_peers(bdev)) ||
+	    (settings->local4 &&
+	     nla_put_in_addr(msg, BHSEC_A_DEVICE_LOCAL4, settings->local4)) ||
+	    (!ipv6_addr_any(&settings->local6) &&
+	     nla_put_in6_addr(msg, BHSEC_A_DEVICE_LOCAL6, &settings->local6)))
+		return -EMSGSIZE;
+	if (put_underlay(msg, bdev))
+		return -EMSGSIZE;
+	return bhsec_nl_put_stats(msg, BHSEC_A_DEVICE_STATS, bdev->stats);
+}
+
+/**
+ * bhsec_nl_reply - answer a request with one object
+ * @info: the request
+ * @fill: puts the object into the message
+ * @object: the object
+ *
+ * Return: 0 or a negative error.
+ */
+int bhsec_nl_reply(struct genl_info *info,
+		   int (*fill)(struct sk_buff *msg, void *object), void *object)
+{
+	struct sk_buff *msg = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
+	void *header;
+
+	if (!msg)
+		return -ENOMEM;
+	header = genlmsg_put_reply(msg, info, &bhsec_nl_family, 0,
+				   info->genlhdr->cmd);
+	if (!header || fill(msg, object)) {
+		nlmsg_free(msg);
+		return -EMSGSIZE;
+	}
+	genlmsg_end(msg, header);
+	return genlmsg_reply(msg, info);
+}
+
+static int fill_device(struct sk_buff *msg, void *object)
+{
+	return put_settings(msg, object);
+}
+
+static int dev_get(struct sk_buff *skb, struct genl_info *info)
+{
+	struct bhsec_device *bdev;
+	int err;
+
+	bdev = bhsec_nl_device(genl_info_net(info),
+			       info->attrs[BHSEC_A_DEVICE_IFINDEX],
+			       info->attrs[BHSEC_A_DEVICE_IFNAME], info->extack);
+	if (IS_ERR(bdev))
+		return PTR_ERR(bdev);
+	err = bhsec_nl_reply(info, fill_device, bdev);
+	bhsec_nl_device_put(bdev);
+	return err;
+}
+
+static int dump_device(struct sk_buff *msg, struct netlink_callback *cb,
+		       struct bhsec_device *bdev)
+{
+	void *header = bhsec_nl_dump_header(msg, cb, BHSEC_CMD_DEV_GET);
+
+	if (!header)
+		return -EMSGSIZE;
+	if (put_settings(msg, bdev)) {
+		genlmsg_cancel(msg, header);
+		return -EMSGSIZE;
+	}
+	genlmsg_end(msg, header);
+	return 0;
+}
+
+/* The lock of each device nests in rtnl, as in the device's own life. */
+static int dev_dump(struct sk_buff *msg, struct netlink_callback *cb)
+{
+	struct net *net = sock_net(msg->sk);
+	struct bhsec_device *bdev;
+	struct net_device *dev;
+	int index = 0, err = 0;
+
+	rtnl_lock();
+	cb->seq = net->dev_base_seq ?: 1;
+	for_each_netdev(net, dev) {
+		if (!bhsec_is_device(dev) || index++ < cb->args[0])
+			continue;
+		bdev = netdev_priv(dev);
+		mutex_lock(&bdev->lock);
+		err = dump_device(msg, cb, bdev);
+		mutex_unlock(&bdev->lock);
+		if (err)
+			break;
+		cb->args[0] = index;
+	}
+	rtnl_unlock();
+	return msg->len;
+}
+
+static int parse_dev(struct bhsec_device *bdev, const struct nlattr *attr,
+		     int *ifindex, struct netlink_ext_ack *extack)
+{
+	struct net *underlay;
+	struct net_device *dev;
+
+	*ifindex = 0;
+	if (!*(const char *)nla_data(attr))
+		return 0;
+	underlay = rcu_dereference_protected(bdev->underlay,
+					     lockdep_is_held(&bdev->lock));
+	dev = dev_get_by_name(underlay, nla_data(attr));
+	if (!dev) {
+		NL_SET_ERR_MSG_ATTR(extack, attr,
+				    "no such device in the underlay's network namespace");
+		return -ENODEV;
+	}
+	*ifindex = dev->ifindex;
+	dev_put(dev);
+	return 0;
+}
+
+static int parse_settings(struct bhsec_device *bdev, struct genl_info *info,
+			  struct bhsec_settings *settings)
+{
+	struct nlattr **attrs = info->attrs;
+
+	if (attrs[BHSEC_A_DEVICE_PORT])
+		settings->port = nla_get_u16(attrs[BHSEC_A_DEVICE_PORT]);
+	if (attrs[BHSEC_A_DEVICE_FWMARK])
+		settings->mark = nla_get_u32(attrs[BHSEC_A_DEVICE_FWMARK]);
+	if (attrs[BHSEC_A_DEVICE_DSCP])
+		settings->dscp = nla_get_u8(attrs[BHSEC_A_DEVICE_DSCP]);
+	if (attrs[BHSEC_A_DEVICE_DF])
+		settings->df = nla_get_u32(attrs[BHSEC_A_DEVICE_DF]);
+	if (attrs[BHSEC_A_DEVICE_WINDOW])
+		settings->window = nla_get_u32(attrs[BHSEC_A_DEVICE_WINDOW]);
+	if (attrs[BHSEC_A_DEVICE_LOCAL4])
+		settings->local4 = nla_get_in_addr(attrs[BHSEC_A_DEVICE_LOCAL4]);
+	if (attrs[BHSEC_A_DEVICE_LOCAL6])
+		settings->local6 = nla_get_in6_addr(attrs[BHSEC_A_DEVICE_LOCAL6]);
+	if (!attrs[BHSEC_A_DEVICE_DEV])
+		return 0;
+	return parse_dev(bdev, attrs[BHSEC_A_DEVICE_DEV], &settings->ifindex,
+			 info->extack);
+}
+
+/* Those that choose how outer packets travel. */
+static const u8 underlay_attrs[] = {
+	BHSEC_A_DEVICE_PORT, BHSEC_A_DEVICE_DEV, BHSEC_A_DEVICE_FWMARK,
+	BHSEC_A_DEVICE_LOCAL4, BHSEC_A_DEVICE_LOCAL6,
+};
+
+static int check_dev_set(struct bhsec_device *bdev, struct sk_buff *skb,
+			 struct genl_info *info)
+{
+	struct nlattr *attr;
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < ARRAY_SIZE(underlay_attrs); i++) {
+		attr = info->attrs[underlay_attrs[i]];
+		err = attr ? bhsec_nl_underlay_allowed(bdev, skb, attr,
+						       info->extack) : 0;
+		if (err)
+			return err;
+	}
+	attr = info->attrs[BHSEC_A_DEVICE_PORT];
+	if (attr && nla_get_u16(attr) != bdev->settings.port && bdev->live_sas) {
+		NL_SET_ERR_MSG_ATTR(info->extack, attr,
+				    "the port cannot change while the device has SAs");
+		return -EBUSY;
+	}
+	return 0;
+}
+
+static int apply_settings(struct bhsec_device *bdev,
+			  const struct bhsec_settings *settings,
+			  struct netlink_ext_ack *extack)
+{
+	struct bhsec_peer *peer;
+	unsigned long id;
+	int err;
+
+	err = bhsec_port_move(bdev, settings, extack);
+	if (err)
+		return err;
+	bdev->settings = *settings;
+	xa_for_each(&bdev->peers_by_id, id, peer)
+		bhsec_peer_forget_route(peer);
+	return 0;
+}
+
+static int dev_set(struct sk_buff *skb, struct genl_info *info)
+{
+	struct bhsec_settings settings;
+	struct bhsec_device *bdev;
+	int err;
+
+	bdev = bhsec_nl_device(genl_info_net(info),
+			       info->attrs[BHSEC_A_DEVICE_IFINDEX],
+			       info->attrs[BHSEC_A_DEVICE_IFNAME], info->extack);
+	if (IS_ERR(bdev))
+		return PTR_ERR(bdev);
+	settings = bdev->settings;
+	err = check_dev_set(bdev, skb, info);
+	if (!err)
+		err = parse_settings(bdev, info, &settings);
+	if (!err)
+		err = apply_settings(bdev, &settings, info->extack);
+	bhsec_nl_device_put(bdev);
+	return err;
+}
+
+#define OP(command, policy_, doit_, dumpit_, flags_)			\
+	{								\
+		.cmd = command,						\
+		.policy = policy_,					\
+		.maxattr = ARRAY_SIZE(policy_) - 1,			\
+		.doit = doit_,						\
+		.dumpit = dumpit_,					\
+		.flags = flags_,					\
+	}
+
+static const struct genl_ops ops[] = {
+	OP(BHSEC_CMD_DEV_GET, device_policy, dev_get, dev_dump, 0),
+	OP(BHSEC_CMD_DEV_SET, device_policy, dev_set, NULL, GENL_UNS_ADMIN_PERM),
+	OP(BHSEC_CMD_PEER_GET, peer_policy, bhsec_nl_peer_get, bhsec_nl_peer_dump, 0),
+	OP(BHSEC_CMD_PEER_ADD, peer_policy, bhsec_nl_peer_add, NULL, GENL_UNS_ADMIN_PERM),
+	OP(BHSEC_CMD_PEER_SET, peer_policy, bhsec_nl_peer_set, NULL, GENL_UNS_ADMIN_PERM),
+	OP(BHSEC_CMD_PEER_DEL, peer_policy, bhsec_nl_peer_del, NULL, GENL_UNS_ADMIN_PERM),
+	OP(BHSEC_CMD_SA_GET, sa_policy, bhsec_nl_sa_get, bhsec_nl_sa_dump, 0),
+	OP(BHSEC_CMD_SA_ADD, sa_policy, bhsec_nl_sa_add, NULL, GENL_UNS_ADMIN_PERM),
+	OP(BHSEC_CMD_SA_DEL, sa_policy, bhsec_nl_sa_del, NULL, GENL_UNS_ADMIN_PERM),
+};
+
+static const struct genl_multicast_group groups[] = {
+	{ .name = BHSEC_MCGRP_EVENTS, .flags = GENL_MCAST_CAP_NET_ADMIN },
+};
+
+struct genl_family bhsec_nl_family __ro_after_init = {
+	.name = BHSEC_FAMILY_NAME,
+	.version = BHSEC_FAMILY_VERSION,
+	.netnsok = true,
+	.parallel_ops = true,
+	.module = THIS_MODULE,
+	.ops = ops,
+	.n_ops = ARRAY_SIZE(ops),
+	.mcgrps = groups,
+	.n_mcgrps = ARRAY_SIZE(groups),
+};
+
+/**
+ * bhsec_nl_dump_header - begin an object of a dump
+ * @msg: the message
+ * @cb: the dump; cb->seq is the generation of what is dumped
+ * @cmd: BHSEC_CMD_*
+ *
+ * Return: for genlmsg_end(), or NULL if the message is full.
+ */
+void *bhsec_nl_dump_header(struct sk_buff *msg, struct netlink_callback *cb,
+			   u8 cmd)
+{
+	void *header = genlmsg_put(msg, NETLINK_CB(cb->skb).portid,
+				   cb->nlh->nlmsg_seq, &bhsec_nl_family,
+				   NLM_F_MULTI, cmd);
+
+	if (header)
+		genl_dump_check_consistent(cb, header);
+	return header;
+}
+
+/**
+ * bhsec_netlink_init - take requests
+ *
+ * Return: 0 or a negative error.
+ */
+int bhsec_netlink_init(void)
+{
+	return genl_register_family(&bhsec_nl_family);
+}
+
+/**
+ * bhsec_netlink_exit - take no more requests
+ *
+ * Context: may sleep until the running ones have ended.
+ */
+void bhsec_netlink_exit(void)
+{
+	genl_unregister_family(&bhsec_nl_family);
+}

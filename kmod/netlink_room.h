@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef BHSEC_NETLINK_ROOM_H
+#define BHSEC_NETLINK_ROOM_H
+
+/* What the files of the netlink room share and no other room needs. */
+
+#include <net/genetlink.h>
+
+struct bhsec_device;
+struct bhsec_stats;
+
+extern struct genl_family bhsec_nl_family;
+
+struct bhsec_device *bhsec_nl_device(struct net *net,
+				     const struct nlattr *ifindex,
+				     const struct nlattr *ifname,
+				     struct netlink_ext_ack *extack);
+void bhsec_nl_device_put(struct bhsec_device *bdev);
+int bhsec_nl_underlay_allowed(struct bhsec_device *bdev, struct sk_buff *skb,
+			      const struct nlattr *attr,
+			      struct netlink_ext_ack *extack);
+int bhsec_nl_put_stats(struct sk_buff *msg, int attr,
+		       struct bhsec_stats __percpu *stats);
+int bhsec_nl_reply(struct genl_info *info,
+		   int (*fill)(struct sk_buff *msg, void *object), void *object);
+void *bhsec_nl_dump_header(struct sk_buff *msg, struct netlink_callback *cb,
+			   u8 cmd);
+
+int bhsec_nl_peer_get(struct sk_buff *skb, struct genl_info *info);
+int bhsec_nl_peer_dump(struct sk_buff *msg, struct netlink_callback *cb);
+int bhsec_nl_peer_add(struct sk_buff *skb, struct genl_info *info);
+int bhsec_nl_peer_set(struct sk_buff *skb, struct genl_info *info);
+int bhsec_nl_peer_del(struct sk_buff *skb, struct genl_info *info);
+int bhsec_nl_sa_get(struct sk_buff *skb, struct genl_info *info);
+int bhsec_nl_sa_dump(struct sk_buff *msg, struct netlink_callback *cb);
+int bhsec_nl_sa_add(struct sk_buff *skb, struct genl_info *info);
+int bhsec_nl_sa_del(struct sk_buff *skb, struct genl_info *info);
+
+#endif

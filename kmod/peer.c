@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Remote sites: name, endpoint, the inner addresses behind them, lifetime.
+ */
+#include <linux/netlink.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "device.h"
+#include "peer.h"
+#include "sa.h"
+
+const struct rhashtable_params bhsec_peer_table_params = {
+	.key_len = sizeof_field(struct bhsec_peer, name),
+	.key_offset = offsetof(struct bhsec_peer, name),
+	.head_offset = offsetof(struct bhsec_peer, node),
+	.automatic_shrinking = true,
+};
+
+#define config_dereference(bdev, p) \
+	rcu_dereference_protected(p, lockdep_is_held(&(bdev)->lock))
+
+/**
+ * bhsec_endpoint_alloc - an endpoint with an empty route cache
+ * @addr: address, network byte order
+ * @is_ipv6: its family
+ * @port: host byte order, 0 for the device's
+ *
+ * Context: may sleep.
+ * Return: the endpoint, for bhsec_endpoint_free(), or NULL.
+ */
+struct bhsec_endpoint *bhsec_endpoint_alloc(const void *addr, bool is_ipv6,
+					    u16 port)
+{
+	struct bhsec_endpoint *endpoint;
+
+	endpoint = kzalloc(sizeof(*endpoint), GFP_KERNEL_ACCOUNT);
+	if (!endpoint)
+		return NULL;
+	if (dst_cache_init(&endpoint->route, GFP_KERNEL_ACCOUNT)) {
+		kfree(endpoint);
+		return NULL;
+	}
+	endpoint->is_ipv6 = is_ipv6;
+	endpoint->port = htons(port);
+	memcpy(&endpoint->addr, addr, is_ipv6 ? 16 : 4);
+	return endpoint;
+}
+
+static void endpoint_free_rcu(struct rcu_head *rcu)
+{
+	struct bhsec_endpoint *endpoint = container_of(rcu, struct bhsec_endpoint,
+						       rcu);
+
+	dst_cache_destroy(&endpoint->route);
+	kfree(endpoint);
+}
+
+/**
+ * bhsec_endpoint_free - free an endpoint after a grace period
+ * @endpoint: no longer published, may be NULL
+ *
+ * Context: any.
+ */
+void bhsec_endpoint_free(struct bhsec_endpoint *endpoint)
+{
+	if (endpoint)
+		call_rcu(&endpoint->rcu, endpoint_free_rcu);
+}
+
+static void peer_free(struct work_struct *work)
+{
+	struct bhsec_peer *peer = container_of(to_rcu_work(work),
+					       struct bhsec_peer, free_work);
+
+	bhsec_endpoint_free(rcu_dereference_protected(peer->endpoint, 1));
+	kfree(peer->selectors);
+	kfree(rcu_dereference_protected(peer->local_selectors, 1));
+	free_percpu(peer->stats);
+	dev_put(peer->bdev->dev);
+	kfree(peer);
+}
+
+/**
+ * bhsec_peer_put - drop a reference
+ * @peer: the peer
+ *
+ * Context: any.
+ */
+void bhsec_peer_put(struct bhsec_peer *peer)
+{
+	if (refcount_dec_and_test(&peer->ref)) {
+		INIT_RCU_WORK(&peer->free_work, peer_free);
+		queue_rcu_work(bhsec_workqueue, &peer->free_work);
+	}
+}
+
+/**
+ * bhsec_peer_find - a peer by name
+ * @bdev: the device
+ * @name: zero-terminated, at most BHSEC_NAME_MAX bytes
+ *
+ * Context: the device's lock is held.
+ * Return: the peer or NULL.
+ */
+struct bhsec_peer *bhsec_peer_find(struct bhsec_device *bdev, const char *name)
+{
+	char key[sizeof_field(struct bhsec_peer, name)] = {};
+
+	lockdep_assert_held(&bdev->lock);
+	strscpy(key, name, sizeof(key));
+	return rhashtable_lookup_fast(&bdev->peers, key, bhsec_peer_table_params);
+}
+
+static bool list_holds(const struct bhsec_prefixes *list,
+		       const struct bhsec_prefix *prefix)
+{
+	unsigned int i;
+
+	for (i = 0; list && i < list->count; i++)
+		if (bhsec_prefix_equal(&list->prefix[i], prefix))
+			return true;
+	return false;
+}
+
+/* Take from the peer what is in @list but not in @keep, up to entry @end. */
+static void take_prefixes(struct bhsec_peer *peer,
+			  const struct bhsec_prefixes *list, unsigned int end,
+			  const struct bhsec_prefixes *keep)
+{
+	unsigned int i;
+
+	for (i = 0; i < end; i++)
+		if (!list_holds(keep, &list->prefix[i]))
+			bhsec_selector_remove(&peer->bdev->selectors,
+					      &list->prefix[i]);
+}
+
+/*
+ * Give the peer the prefixes of a new list, then take those of the old one
+ * that are not in it: what is in both never lacks its owner.
+ */
+static int replace_selectors(struct bhsec_peer *peer,
+			     struct bhsec_prefixes *new)
+{
+	struct bhsec_selectors *table = &peer->bdev->selectors;
+	struct bhsec_prefixes *old = peer->selectors;
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < new->count; i++) {
+		if (list_holds(old, &new->prefix[i]))
+			continue;
+		err = bhsec_selector_insert(table, &new->prefix[i], peer);
+		if (err) {
+			take_prefixes(peer, new, i, old);
+			return err;
+		}
+	}
+	if (old)
+		take_prefixes(peer, old, old->count, new);
+	kfree(old);
+	peer->selectors = new;
+	return 0;
+}
+
+static int apply_selectors(struct bhsec_peer *peer,
+			   struct bhsec_peer_config *config,
+			   struct netlink_ext_ack *extack)
+{
+	int err;
+
+	if (!config->selectors)
+		return 0;
+	err = replace_selectors(peer, config->selectors);
+	if (err == -EEXIST)
+		NL_SET_ERR_MSG_ATTR(extack, config->attrs[BHSEC_A_PEER_SELECTORS],
+				    "another peer has the same selector");
+	if (!err)
+		config->selectors = NULL;
+	return err;
+}
+
+/* Changes that cannot fail; what is taken over is cleared in @config. */
+static void apply_rest(struct bhsec_peer *peer, struct bhsec_peer_config *config)
+{
+	struct bhsec_prefixes *old;
+
+	if (config->has_encap)
+		peer->encap = config->encap;
+	if (config->endpoint) {
+		bhsec_endpoint_free(config_dereference(peer->bdev, peer->endpoint));
+		rcu_assign_pointer(peer->endpoint, config->endpoint);
+		config->endpoint = NULL;
+	}
+	if (config->local_selectors) {
+		old = config_dereference(peer->bdev, peer->local_selectors);
+		rcu_assign_pointer(peer->local_selectors, config->local_selectors);
+		kfree_rcu(old, rcu);
+		config->local_selectors = NULL;
+	}
+}
+
+static struct bhsec_peer *peer_alloc(struct bhsec_device *bdev, const char *name)
+{
+	struct bhsec_peer *peer;
+
+	peer = kzalloc(sizeof(*peer), GFP_KERNEL_ACCOUNT);
+	if (!peer)
+		return NULL;
+	peer->stats = bhsec_stats_alloc();
+	if (!peer->stats) {
+		kfree(peer);
+		return NULL;
+	}
+	strscpy(peer->name, name, sizeof(peer->name));
+	peer->bdev = bdev;
+	peer->encap = BHSEC_ENCAP_UDP;
+	INIT_LIST_HEAD(&peer->sas);
+	refcount_set(&peer->ref, 1);
+	dev_hold(bdev->dev);
+	return peer;
+}
+
+/**
+ * bhsec_peer_add - make a peer
+ * @bdev: its device
+ * @name: checked, not taken yet
+ * @config: what is given; what is taken over is cleared
+ * @extack: for the sentence of a refusal
+ *
+ * Context: may sleep; the device's lock is held.
+ * Return: the peer, or an ERR_PTR; nothing has changed then.
+ */
+struct bhsec_peer *bhsec_peer_add(struct bhsec_device *bdev, const char *name,
+				  struct bhsec_peer_config *config,
+				  struct netlink_ext_ack *extack)
+{
+	struct bhsec_peer *peer;
+	int err;
+
+	lockdep_assert_held(&bdev->lock);
+	peer = peer_alloc(bdev, name);
+	if (!peer)
+		return ERR_PTR(-ENOMEM);
+	err = xa_alloc_cyclic(&bdev->peers_by_id, &peer->id, peer,
+			      XA_LIMIT(1, INT_MAX), &bdev->next_id,
+			      GFP_KERNEL_ACCOUNT);
+	if (err < 0)
+		goto put_peer;
+	err = rhashtable_insert_fast(&bdev->peers, &peer->node,
+				     bhsec_peer_table_params);
+	if (err)
+		goto erase_id;
+	err = apply_selectors(peer, config, extack);
+	if (err)
+		goto remove_name;
+	apply_rest(peer, config);
+	bdev->generation++;
+	return peer;
+
+remove_name:
+	rhashtable_remove_fast(&bdev->peers, &peer->node, bhsec_peer_table_params);
+erase_id:
+	xa_erase(&bdev->peers_by_id, peer->id);
+put_peer:
+	bhsec_peer_put(peer);
+	return ERR_PTR(err);
+}
+
+/**
+ * bhsec_peer_set - change a peer
+ * @peer: the peer
+ * @config: what is given; what is taken over is cleared
+ * @extack: for the sentence of a refusal
+ *
+ * Context: may sleep; the device's lock is held.
+ * Return: 0 or a negative error; nothing has changed then.
+ */
+int bhsec_peer_set(struct bhsec_peer *peer, struct bhsec_peer_config *config,
+		   struct netlink_ext_ack *extack)
+{
+	int err;
+
+	lockdep_assert_held(&peer->bdev->lock);
+	if (config->has_encap && config->encap != peer->encap &&
+	    !list_empty(&peer->sas)) {
+		NL_SET_ERR_MSG_ATTR(extack, config->attrs[BHSEC_A_PEER_ENCAP],
+				    "the encapsulation cannot change while the peer has SAs");
+		return -EBUSY;
+	}
+	err = apply_selectors(peer, config, extack);
+	if (err)
+		return err;
+	apply_rest(peer, config);
+	peer->bdev->generation++;
+	return 0;
+}
+
+/**
+ * bhsec_peer_drop_sas - delete all SAs of a peer
+ * @peer: the peer
+ *
+ * Context: may sleep; the device's lock is held.
+ */
+void bhsec_peer_drop_sas(struct bhsec_peer *peer)
+{
+	struct bhsec_sa *sa, *next;
+
+	list_for_each_entry_safe(sa, next, &peer->sas, list)
+		bhsec_sa_del(sa);
+}
+
+/**
+ * bhsec_peer_del - delete a peer and its SAs
+ * @peer: the peer; not to be used afterwards
+ *
+ * Context: may sleep; the device's lock is held.
+ */
+void bhsec_peer_del(struct bhsec_peer *peer)
+{
+	struct bhsec_device *bdev = peer->bdev;
+
+	lockdep_assert_held(&bdev->lock);
+	bhsec_peer_drop_sas(peer);
+	if (peer->selectors)
+		take_prefixes(peer, peer->selectors, peer->selectors->count, NULL);
+	rhashtable_remove_fast(&bdev->peers, &peer->node, bhsec_peer_table_params);
+	xa_erase(&bdev->peers_by_id, peer->id);
+	bdev->generation++;
+	bhsec_peer_put(peer);
+}
+
+/**
+ * bhsec_peer_is_local - may this side of the tunnel have an inner address
+ * @peer: the peer
+ * @addr: inner address on this side, network byte order
+ * @is_ipv6: its family
+ *
+ * Context: RCU read lock held.
+ * Return: true if a local selector covers it, or there is none.
+ */
+bool bhsec_peer_is_local(const struct bhsec_peer *peer, const void *addr,
+			 bool is_ipv6)
+{
+	const struct bhsec_prefixes *list;
+	unsigned int i;
+
+	list = rcu_dereference(peer->local_selectors);
+	if (!list || !list->count)
+		return true;
+	for (i = 0; i < list->count; i++)
+		if (bhsec_prefix_covers(&list->prefix[i], addr, is_ipv6))
+			return true;
+	return false;
+}
+
+/**
+ * bhsec_peer_forget_route - look the route to the endpoint up anew
+ * @peer: the peer
+ *
+ * Context: the device's lock is held. Packets that still hold the old route
+ * keep it.
+ */
+void bhsec_peer_forget_route(struct bhsec_peer *peer)
+{
+	struct bhsec_endpoint *endpoint;
+
+	endpoint = config_dereference(peer->bdev, peer->endpoint);
+	if (endpoint)
+		dst_cache_reset(&endpoint->route);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef BHSEC_PEER_H
+#define BHSEC_PEER_H
+
+#include <linux/in6.h>
+#include <linux/rcupdate.h>
+#include <linux/refcount.h>
+#include <linux/rhashtable.h>
+#include <linux/workqueue.h>
+#include <net/dst_cache.h>
+
+#include "selector.h"
+#include "stats.h"
+
+struct bhsec_device;
+struct bhsec_sa;
+struct netlink_ext_ack;
+struct nlattr;
+
+#define BHSEC_DSCP_COUNT 64
+#define BHSEC_PREFIXES_MAX 1024
+
+/**
+ * struct bhsec_endpoint - where a peer is; replaced as a whole
+ * @is_ipv6: family
+ * @port: network byte order; 0 is the device's
+ * @addr: address; an IPv4 address fills the first four bytes
+ * @route: cached route to it
+ * @rcu: frees it
+ */
+struct bhsec_endpoint {
+	bool is_ipv6;
+	__be16 port;
+	union {
+		__be32 v4;
+		struct in6_addr v6;
+	} addr;
+	struct dst_cache route;
+	struct rcu_head rcu;
+};
+
+/**
+ * struct bhsec_prefixes - a list of prefixes; replaced as a whole
+ * @rcu: frees it
+ * @count: entries of @prefix
+ * @prefix: the prefixes
+ */
+struct bhsec_prefixes {
+	struct rcu_head rcu;
+	unsigned int count;
+	struct bhsec_prefix prefix[];
+};
+
+/**
+ * struct bhsec_peer_config - what to change of a peer
+ * @endpoint: new endpoint, or NULL; taken over on success
+ * @selectors: new list, or NULL; taken over on success
+ * @local_selectors: new list, or NULL; taken over on success
+ * @has_encap: @encap is given
+ * @encap: BHSEC_ENCAP_*
+ * @attrs: the request, BHSEC_A_PEER_*, for the attribute that a refusal names
+ */
+struct bhsec_peer_config {
+	struct bhsec_endpoint *endpoint;
+	struct bhsec_prefixes *selectors;
+	struct bhsec_prefixes *local_selectors;
+	bool has_encap;
+	u32 encap;
+	struct nlattr **attrs;
+};
+
+/**
+ * struct bhsec_peer - a remote site
+ * @node: in the device's table, by @name
+ * @name: zero-terminated
+ * @id: in the device's xarray; order of dumps
+ * @bdev: the device; the peer holds a reference on its netdev
+ * @encap: BHSEC_ENCAP_*; changes only while the peer has no SA
+ * @endpoint: RCU; written under the device's lock
+ * @selectors: what the peer owns in the device's table; under the device's lock
+ * @local_selectors: RCU; written under the device's lock; NULL is any
+ * @out: RCU, DSCP -> outbound SA; written under the device's lock
+ * @sas: all SAs; under the device's lock
+ * @stats: counters; they outlive SAs
+ * @ref: one of the table, one of each SA
+ * @free_work: frees the peer after a grace period
+ */
+struct bhsec_peer {
+	struct rhash_head node;
+	char name[BHSEC_NAME_MAX + 1];
+	u32 id;
+	struct bhsec_device *bdev;
+	u32 encap;
+	struct bhsec_endpoint __rcu *endpoint;
+	struct bhsec_prefixes *selectors;
+	struct bhsec_prefixes __rcu *local_selectors;
+	struct bhsec_sa __rcu *out[BHSEC_DSCP_COUNT];
+	struct list_head sas;
+	struct bhsec_stats __percpu *stats;
+	refcount_t ref;
+	struct rcu_work free_work;
+};
+
+extern const struct rhashtable_params bhsec_peer_table_params;
+
+struct bhsec_peer *bhsec_peer_find(struct bhsec_device *bdev, const char *name);
+struct bhsec_peer *bhsec_peer_add(struct bhsec_device *bdev, const char *name,
+				  struct bhsec_peer_config *config,
+				  struct netlink_ext_ack *extack);
+int bhsec_peer_set(struct bhsec_peer *peer, struct bhsec_peer_config *config,
+		   struct netlink_ext_ack *extack);
+void bhsec_peer_del(struct bhsec_peer *peer);
+void bhsec_peer_drop_sas(struct bhsec_peer *peer);
+void bhsec_peer_forget_route(struct bhsec_peer *peer);
+void bhsec_peer_put(struct bhsec_peer *peer);
+bool bhsec_peer_is_local(const struct bhsec_peer *peer, const void *addr,
+			 bool is_ipv6);
+
+struct bhsec_endpoint *bhsec_endpoint_alloc(const void *addr, bool is_ipv6,
+					    u16 port);
+void bhsec_endpoint_free(struct bhsec_endpoint *endpoint);
+
+#endif

@@ -1,0 +1,489 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Security associations (RFC 4301 4.1): SPI, key, sequence numbers, limits.
+ *
+ * An SA lives twice. Its transform lives as long as the SA is active and
+ * packets are in it; the SA itself stays listed until it is deleted, so that
+ * an expired one still says why nothing passes.
+ */
+#include <linux/ktime.h>
+#include <linux/mm.h>
+#include <linux/netlink.h>
+#include <linux/once.h>
+#include <linux/random.h>
+#include <linux/siphash.h>
+#include <linux/wait_bit.h>
+
+#include "aead.h"
+#include "device.h"
+#include "netlink.h"
+#include "peer.h"
+#include "sa.h"
+#include "underlay.h"
+
+/* Numbers that are never used leave room for reservations that run past the end. */
+#define SEQ_LIMIT_ESN (U64_MAX - (1 << 20) + 1)
+
+/* A long lifetime is waited for in steps: jiffies have an end. */
+#define CLOCK_STEP_SECONDS 3600
+
+/* Frees transforms and objects; drained by rmmod. */
+struct workqueue_struct *bhsec_workqueue;
+
+static u64 seq_limit(const struct bhsec_sa *sa)
+{
+	return sa->esn ? SEQ_LIMIT_ESN : U32_MAX;
+}
+
+static u64 digest_of(const struct bhsec_sa_config *config)
+{
+	static siphash_key_t secret;
+
+	get_random_once(&secret, sizeof(secret));
+	return siphash(config->key, bhsec_aead_key_len(config->cipher), &secret);
+}
+
+static void sa_free(struct work_struct *work)
+{
+	struct bhsec_sa *sa = container_of(to_rcu_work(work), struct bhsec_sa,
+					   free_work);
+
+	percpu_ref_exit(&sa->users);
+	bhsec_peer_put(sa->peer);
+	free_percpu(sa->stats);
+	kvfree(sa->replay.bitmap);
+	kfree(sa);
+}
+
+static void sa_put(struct bhsec_sa *sa)
+{
+	if (refcount_dec_and_test(&sa->ref)) {
+		INIT_RCU_WORK(&sa->free_work, sa_free);
+		queue_rcu_work(bhsec_workqueue, &sa->free_work);
+	}
+}
+
+/* The key is wiped here: crypto_free_aead() clears the transform's context. */
+static void sa_free_transform(struct work_struct *work)
+{
+	struct bhsec_sa *sa = container_of(to_rcu_work(work), struct bhsec_sa,
+					   stop_work);
+
+	crypto_free_aead(sa->tfm);
+	sa->tfm = NULL;
+	if (sa->transforms && atomic_dec_and_test(sa->transforms))
+		wake_up_var(sa->transforms);
+	sa_put(sa);
+}
+
+/* The last packet has left the transform of a stopped SA. */
+static void sa_unused(struct percpu_ref *users)
+{
+	struct bhsec_sa *sa = container_of(users, struct bhsec_sa, users);
+
+	INIT_RCU_WORK(&sa->stop_work, sa_free_transform);
+	queue_rcu_work(bhsec_workqueue, &sa->stop_work);
+}
+
+/*
+ * Stop an SA for good. Whoever changes the state first is the one to tell; the
+ * stopping of an SA that is deleted is told by nobody.
+ */
+static bool sa_stop(struct bhsec_sa *sa, int state)
+{
+	if (atomic_cmpxchg(&sa->state, BHSEC_SA_STATE_ACTIVE, state) !=
+	    BHSEC_SA_STATE_ACTIVE)
+		return false;
+	percpu_ref_kill(&sa->users);
+	return true;
+}
+
+static void sa_tell(struct bhsec_sa *sa, u32 event)
+{
+	struct net *underlay;
+
+	rcu_read_lock();
+	underlay = rcu_dereference(sa->peer->bdev->underlay);
+	if (underlay)
+		bhsec_event(event, underlay, sa, sa->spi, bhsec_sa_seq(sa), NULL);
+	rcu_read_unlock();
+}
+
+static void sa_expire(struct bhsec_sa *sa)
+{
+	if (sa_stop(sa, BHSEC_SA_STATE_EXPIRED))
+		sa_tell(sa, BHSEC_EVENT_EXPIRED);
+}
+
+static void sa_soften(struct bhsec_sa *sa)
+{
+	if (!test_and_set_bit(0, &sa->soft_told))
+		sa_tell(sa, BHSEC_EVENT_SOFT);
+}
+
+/* Seconds from now to the next limit, 0 if there is none left to wait for. */
+static u64 seconds_to_wait(const struct bhsec_sa *sa, u64 age)
+{
+	if (sa->soft.seconds > age)
+		return sa->soft.seconds - age;
+	if (sa->hard.seconds > age)
+		return sa->hard.seconds - age;
+	return 0;
+}
+
+static void sa_arm_clock(struct bhsec_sa *sa, u64 age)
+{
+	u64 wait = seconds_to_wait(sa, age);
+
+	if (wait)
+		queue_delayed_work(bhsec_workqueue, &sa->clock,
+				   min_t(u64, wait, CLOCK_STEP_SECONDS) * HZ);
+}
+
+static void sa_clock(struct work_struct *work)
+{
+	struct bhsec_sa *sa = container_of(to_delayed_work(work),
+					   struct bhsec_sa, clock);
+	u64 age = ktime_get_boottime_seconds() - sa->added;
+
+	if (sa->hard.seconds && age >= sa->hard.seconds) {
+		sa_expire(sa);
+		return;
+	}
+	if (sa->soft.seconds && age >= sa->soft.seconds)
+		sa_soften(sa);
+	sa_arm_clock(sa, age);
+}
+
+static int sa_init_replay(struct bhsec_sa *sa,
+			  const struct bhsec_sa_config *config)
+{
+	u64 *bitmap;
+
+	spin_lock_init(&sa->replay_lock);
+	if (sa->outbound)
+		return 0;
+	bitmap = kvcalloc(bhsec_replay_words(config->window), sizeof(*bitmap),
+			  GFP_KERNEL_ACCOUNT);
+	if (!bitmap)
+		return -ENOMEM;
+	bhsec_replay_init(&sa->replay, bitmap, config->window, config->seq);
+	return 0;
+}
+
+static struct bhsec_sa *sa_alloc(struct bhsec_peer *peer,
+				 const struct bhsec_sa_config *config,
+				 struct netlink_ext_ack *extack)
+{
+	struct bhsec_sa *sa;
+	int err = -ENOMEM;
+
+	sa = kzalloc(sizeof(*sa), GFP_KERNEL_ACCOUNT);
+	if (!sa)
+		return ERR_PTR(err);
+	sa->spi = cpu_to_be32(config->spi);
+	sa->cipher = config->cipher;
+	sa->outbound = config->outbound;
+	sa->esn = config->esn;
+	sa->dscp_listed = config->dscp_listed;
+	sa->soft = config->soft;
+	sa->hard = config->hard;
+	sa->iv_mask = get_random_u64();
+	sa->key_digest = digest_of(config);
+	sa->added = ktime_get_boottime_seconds();
+	atomic_set(&sa->state, BHSEC_SA_STATE_ACTIVE);
+	atomic64_set(&sa->seq, config->seq);
+	refcount_set(&sa->ref, 2);
+	INIT_DELAYED_WORK(&sa->clock, sa_clock);
+
+	sa->stats = bhsec_stats_alloc();
+	if (!sa->stats)
+		goto free_sa;
+	err = sa_init_replay(sa, config);
+	if (err)
+		goto free_stats;
+	err = percpu_ref_init(&sa->users, sa_unused, 0, GFP_KERNEL_ACCOUNT);
+	if (err)
+		goto free_replay;
+	sa->tfm = bhsec_aead_alloc(config->cipher, config->key, extack);
+	if (IS_ERR(sa->tfm)) {
+		err = PTR_ERR(sa->tfm);
+		NL_SET_BAD_ATTR(extack, config->attrs[BHSEC_A_SA_CIPHER]);
+		goto exit_users;
+	}
+	sa->peer = peer;
+	refcount_inc(&peer->ref);
+	return sa;
+
+exit_users:
+	percpu_ref_exit(&sa->users);
+free_replay:
+	kvfree(sa->replay.bitmap);
+free_stats:
+	free_percpu(sa->stats);
+free_sa:
+	kfree(sa);
+	return ERR_PTR(err);
+}
+
+static int check_unique(struct bhsec_peer *peer,
+			const struct bhsec_sa_config *config,
+			struct netlink_ext_ack *extack)
+{
+	u64 digest = digest_of(config);
+	struct bhsec_sa *sa;
+
+	if (config->outbound && bhsec_sa_find(peer, config->spi, true)) {
+		NL_SET_ERR_MSG_ATTR(extack, config->attrs[BHSEC_A_SA_SPI],
+				    "the peer already has an outbound SA with this SPI");
+		return -EEXIST;
+	}
+	list_for_each_entry(sa, &peer->sas, list) {
+		if (sa->key_digest != digest ||
+		    atomic_read(&sa->state) != BHSEC_SA_STATE_ACTIVE)
+			continue;
+		NL_SET_ERR_MSG_ATTR(extack, config->attrs[BHSEC_A_SA_KEY],
+				    "another live SA of this peer has the same key");
+		return -EEXIST;
+	}
+	return 0;
+}
+
+/* Which DSCPs a new outbound SA takes: its list, or what no list holds. */
+static void claim_dscps(struct bhsec_sa *sa, u64 list)
+{
+	struct bhsec_peer *peer = sa->peer;
+	struct bhsec_sa *holder;
+	unsigned int i;
+
+	for (i = 0; i < BHSEC_DSCP_COUNT; i++) {
+		holder = rcu_dereference_protected(peer->out[i],
+						   lockdep_is_held(&peer->bdev->lock));
+		if (sa->dscp_listed ? list & BIT_ULL(i) :
+				      !(holder && holder->dscp_listed))
+			rcu_assign_pointer(peer->out[i], sa);
+	}
+}
+
+static void release_dscps(struct bhsec_sa *sa)
+{
+	unsigned int i;
+
+	for (i = 0; i < BHSEC_DSCP_COUNT; i++)
+		if (rcu_access_pointer(sa->peer->out[i]) == sa)
+			RCU_INIT_POINTER(sa->peer->out[i], NULL);
+}
+
+/**
+ * bhsec_sa_add - make an SA and put it to work
+ * @peer: whose
+ * @config: checked values
+ * @extack: for the sentence of a refusal
+ *
+ * Context: may sleep; the device's lock is held.
+ * Return: the SA, or an ERR_PTR; nothing has changed then.
+ */
+struct bhsec_sa *bhsec_sa_add(struct bhsec_peer *peer,
+			      const struct bhsec_sa_config *config,
+			      struct netlink_ext_ack *extack)
+{
+	struct bhsec_device *bdev = peer->bdev;
+	struct bhsec_sa *sa;
+	int err;
+
+	lockdep_assert_held(&bdev->lock);
+	err = check_unique(peer, config, extack);
+	if (err)
+		return ERR_PTR(err);
+	sa = sa_alloc(peer, config, extack);
+	if (IS_ERR(sa))
+		return sa;
+	err = bhsec_underlay_attach(bdev, sa, extack);
+	if (err) {
+		NL_SET_BAD_ATTR(extack, config->attrs[BHSEC_A_SA_SPI]);
+		sa_stop(sa, BHSEC_SA_STATE_EXPIRED);
+		sa_put(sa);
+		return ERR_PTR(err);
+	}
+	list_add_tail(&sa->list, &peer->sas);
+	if (sa->outbound)
+		claim_dscps(sa, config->dscp);
+	sa_arm_clock(sa, 0);
+	bdev->live_sas++;
+	bdev->generation++;
+	return sa;
+}
+
+/**
+ * bhsec_sa_find - an SA of a peer
+ * @peer: whose
+ * @spi: host byte order
+ * @outbound: direction
+ *
+ * Context: the device's lock is held.
+ * Return: the SA or NULL.
+ */
+struct bhsec_sa *bhsec_sa_find(struct bhsec_peer *peer, u32 spi, bool outbound)
+{
+	struct bhsec_sa *sa;
+
+	lockdep_assert_held(&peer->bdev->lock);
+	list_for_each_entry(sa, &peer->sas, list)
+		if (sa->spi == cpu_to_be32(spi) && sa->outbound == outbound)
+			return sa;
+	return NULL;
+}
+
+/**
+ * bhsec_sa_del - take an SA out of use and drop the list's reference
+ * @sa: the SA; not to be used afterwards
+ *
+ * Context: may sleep; the device's lock is held. Packets in the transform
+ * still end as if the SA were there.
+ */
+void bhsec_sa_del(struct bhsec_sa *sa)
+{
+	struct bhsec_device *bdev = sa->peer->bdev;
+
+	lockdep_assert_held(&bdev->lock);
+	if (sa->outbound)
+		release_dscps(sa);
+	bhsec_underlay_detach(bdev, sa);
+	list_del(&sa->list);
+	cancel_delayed_work_sync(&sa->clock);
+	sa_stop(sa, BHSEC_SA_STATE_EXPIRED);
+	bdev->live_sas--;
+	bdev->generation++;
+	sa_put(sa);
+}
+
+/**
+ * bhsec_sa_dscp - which DSCPs an outbound SA carries now
+ * @sa: the SA
+ *
+ * Context: any; RCU read lock or the device's lock is held.
+ * Return: bit N for DSCP N.
+ */
+u64 bhsec_sa_dscp(const struct bhsec_sa *sa)
+{
+	unsigned int i;
+	u64 mask = 0;
+
+	for (i = 0; i < BHSEC_DSCP_COUNT; i++)
+		if (rcu_access_pointer(sa->peer->out[i]) == sa)
+			mask |= BIT_ULL(i);
+	return mask;
+}
+
+/**
+ * bhsec_sa_seq - the last number sent, or the highest one received
+ * @sa: the SA
+ *
+ * Context: any.
+ * Return: the sequence number, 64 bits.
+ */
+u64 bhsec_sa_seq(struct bhsec_sa *sa)
+{
+	u64 seq;
+
+	if (sa->outbound)
+		return min_t(u64, atomic64_read(&sa->seq), seq_limit(sa));
+	spin_lock_bh(&sa->replay_lock);
+	seq = sa->replay.top;
+	spin_unlock_bh(&sa->replay_lock);
+	return seq;
+}
+
+static int state_counter(const struct bhsec_sa *sa)
+{
+	return atomic_read(&sa->state) == BHSEC_SA_STATE_EXHAUSTED ?
+	       BHSEC_A_STATS_EXHAUSTED : BHSEC_A_STATS_EXPIRED;
+}
+
+/**
+ * bhsec_sa_enter - become a user of the transform
+ * @sa: the SA
+ *
+ * Context: any; RCU read lock held.
+ * Return: 0, to be ended by bhsec_sa_leave(), or the counter that says why the
+ * SA is at its end.
+ */
+int bhsec_sa_enter(struct bhsec_sa *sa)
+{
+	return percpu_ref_tryget_live(&sa->users) ? 0 : state_counter(sa);
+}
+
+/* Returns false if @amount is past the hard limit, none of it may be used. */
+static bool spend(struct bhsec_sa *sa, atomic64_t *used, u64 amount, u64 soft,
+		  u64 hard)
+{
+	u64 total;
+
+	if (!soft && !hard)
+		return true;
+	total = atomic64_add_return(amount, used);
+	if (hard && total >= hard) {
+		sa_expire(sa);
+		return total == hard;
+	}
+	if (soft && total >= soft)
+		sa_soften(sa);
+	return true;
+}
+
+/**
+ * bhsec_sa_account - spend a packet of the SA's lifetimes
+ * @sa: the SA
+ * @bytes: inner bytes
+ *
+ * The packet that reaches a hard limit exactly passes, and the SA ends with it.
+ *
+ * Context: any; a user of the SA.
+ * Return: false if the packet lies past a hard limit.
+ */
+bool bhsec_sa_account(struct bhsec_sa *sa, unsigned int bytes)
+{
+	return spend(sa, &sa->used_packets, 1, sa->soft.packets,
+		     sa->hard.packets) &&
+	       spend(sa, &sa->used_bytes, bytes, sa->soft.bytes,
+		     sa->hard.bytes);
+}
+
+/**
+ * bhsec_sa_reserve - the next sequence number of an outbound SA
+ * @sa: the SA
+ * @bytes: inner bytes of the packet
+ * @seq: where the number goes
+ *
+ * A number is used once or not at all: past the limit the counter goes on and
+ * is never rolled back (RFC 4303 3.3.3).
+ *
+ * Context: any; a user of the SA.
+ * Return: 0, or the counter that says why there is none.
+ */
+int bhsec_sa_reserve(struct bhsec_sa *sa, unsigned int bytes, u64 *seq)
+{
+	if (!bhsec_sa_account(sa, bytes))
+		return BHSEC_A_STATS_EXPIRED;
+	*seq = atomic64_inc_return(&sa->seq);
+	if (likely(*seq <= seq_limit(sa)))
+		return 0;
+	if (sa_stop(sa, BHSEC_SA_STATE_EXHAUSTED))
+		sa_tell(sa, BHSEC_EVENT_EXHAUSTED);
+	return BHSEC_A_STATS_EXHAUSTED;
+}
+
+/**
+ * bhsec_sa_count - count on an SA and on its peer
+ * @sa: the SA
+ * @counter: BHSEC_A_STATS_*
+ * @bytes: as for bhsec_stats_add()
+ *
+ * Context: any but hard interrupts.
+ */
+void bhsec_sa_count(struct bhsec_sa *sa, unsigned int counter,
+		    unsigned int bytes)
+{
+	bhsec_stats_add(sa->stats, counter, bytes);
+	bhsec_stats_add(sa->peer->stats, counter, bytes);
+}

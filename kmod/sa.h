@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef BHSEC_SA_H
+#define BHSEC_SA_H
+
+#include <linux/percpu-refcount.h>
+#include <linux/refcount.h>
+#include <linux/rhashtable.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+
+#include "replay.h"
+#include "stats.h"
+
+struct bhsec_net;
+struct bhsec_peer;
+struct netlink_ext_ack;
+struct nlattr;
+
+/**
+ * struct bhsec_lifetime - a limit of each kind; 0 is none
+ * @packets: packets accepted or sent
+ * @bytes: inner bytes
+ * @seconds: since the SA was added
+ */
+struct bhsec_lifetime {
+	u64 packets;
+	u64 bytes;
+	u64 seconds;
+};
+
+/**
+ * struct bhsec_sa_config - what an SA is made from
+ * @spi: host byte order
+ * @cipher: BHSEC_CIPHER_*
+ * @outbound: direction
+ * @esn: 64-bit sequence numbers
+ * @dscp_listed: @dscp was given
+ * @window: anti-replay window in packets, inbound
+ * @dscp: bit N claims DSCP N, outbound
+ * @seq: last sequence number used before
+ * @soft: when to tell
+ * @hard: when to stop
+ * @key: key and salt, bhsec_aead_key_len() bytes; the caller wipes it
+ * @attrs: the request, BHSEC_A_SA_*, for the attribute that a refusal names
+ */
+struct bhsec_sa_config {
+	u32 spi;
+	u32 cipher;
+	bool outbound;
+	bool esn;
+	bool dscp_listed;
+	u32 window;
+	u64 dscp;
+	u64 seq;
+	struct bhsec_lifetime soft;
+	struct bhsec_lifetime hard;
+	const u8 *key;
+	struct nlattr **attrs;
+};
+
+/**
+ * struct bhsec_sa - a security association (RFC 4301 4.1), one direction
+ * @in_node: in the inbound table of the underlay netns, by SPI
+ * @out_node: in its outbound table, which ICMP errors are checked against
+ * @spi: network byte order
+ * @cipher: BHSEC_CIPHER_*
+ * @outbound: direction
+ * @esn: 64-bit sequence numbers
+ * @dscp_listed: claims the DSCPs of a list, not what is left over
+ * @state: BHSEC_SA_STATE_*; leaves ACTIVE once
+ * @iv_mask: the explicit IV is the sequence number XOR this random value, so
+ *	that a key installed twice repeats no nonce
+ * @key_digest: keyed hash, to find the same key among a peer's SAs
+ * @peer: the SA holds a reference
+ * @tfm: valid for @users
+ * @transforms: how many transforms the underlay netns waits for
+ * @users: packets on their way through @tfm; killed when the SA stops
+ * @ref: the list's reference, and one as long as @tfm lives
+ * @seq: outbound, the last sequence number reserved
+ * @replay_lock: serializes @replay; softirqs are off
+ * @replay: inbound window
+ * @soft: when to tell
+ * @hard: when to stop
+ * @used_packets: counted while a lifetime in packets is set
+ * @used_bytes: counted while a lifetime in bytes is set
+ * @soft_told: bit 0, the soft event was sent
+ * @added: when, in seconds of the boot clock
+ * @clock: lifetimes in seconds
+ * @stats: counters of this SA
+ * @list: among the peer's SAs, under the device's lock
+ * @stop_work: frees @tfm, which may sleep
+ * @free_work: frees the rest after a grace period
+ */
+struct bhsec_sa {
+	struct rhash_head in_node;
+	struct rhlist_head out_node;
+	__be32 spi;
+	u8 cipher;
+	bool outbound;
+	bool esn;
+	bool dscp_listed;
+	atomic_t state;
+	u64 iv_mask;
+	u64 key_digest;
+	struct bhsec_peer *peer;
+	struct crypto_aead *tfm;
+	atomic_t *transforms;
+	struct percpu_ref users;
+	refcount_t ref;
+	atomic64_t seq;
+	spinlock_t replay_lock;
+	struct bhsec_replay replay;
+	struct bhsec_lifetime soft;
+	struct bhsec_lifetime hard;
+	atomic64_t used_packets;
+	atomic64_t used_bytes;
+	unsigned long soft_told;
+	time64_t added;
+	struct delayed_work clock;
+	struct bhsec_stats __percpu *stats;
+	struct list_head list;
+	struct rcu_work stop_work;
+	struct rcu_work free_work;
+};
+
+extern struct workqueue_struct *bhsec_workqueue;
+
+struct bhsec_sa *bhsec_sa_add(struct bhsec_peer *peer,
+			      const struct bhsec_sa_config *config,
+			      struct netlink_ext_ack *extack);
+struct bhsec_sa *bhsec_sa_find(struct bhsec_peer *peer, u32 spi, bool outbound);
+void bhsec_sa_del(struct bhsec_sa *sa);
+u64 bhsec_sa_dscp(const struct bhsec_sa *sa);
+u64 bhsec_sa_seq(struct bhsec_sa *sa);
+
+int bhsec_sa_enter(struct bhsec_sa *sa);
+int bhsec_sa_reserve(struct bhsec_sa *sa, unsigned int bytes, u64 *seq);
+bool bhsec_sa_account(struct bhsec_sa *sa, unsigned int bytes);
+void bhsec_sa_count(struct bhsec_sa *sa, unsigned int counter,
+		    unsigned int bytes);
+
+/**
+ * bhsec_sa_leave - end what bhsec_sa_enter() began
+ * @sa: the SA
+ *
+ * Context: any.
+ */
+static inline void bhsec_sa_leave(struct bhsec_sa *sa)
+{
+	percpu_ref_put(&sa->users);
+}
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef BHSEC_UNDERLAY_H
+#define BHSEC_UNDERLAY_H
+
+#include <linux/mutex.h>
+#include <linux/rhashtable.h>
+#include <linux/skbuff.h>
+
+#include "netlink.h"
+#include "stats.h"
+
+struct bhsec_device;
+struct bhsec_peer;
+struct bhsec_sa;
+struct bhsec_settings;
+struct netlink_ext_ack;
+
+/**
+ * struct bhsec_net - what bhsec keeps of a netns that is an underlay
+ * @inbound: SPI -> inbound SA
+ * @outbound: SPI -> outbound SAs, for ICMP errors
+ * @ports: UDP ports in use, under @lock
+ * @lock: serializes @ports
+ * @devices: bhsec devices made here, under rtnl
+ * @transforms: keyed transforms of SAs; the netns waits for the last one
+ * @stats: drops that belong to no SA
+ * @limits: rate limits of events
+ */
+struct bhsec_net {
+	struct rhashtable inbound;
+	struct rhltable outbound;
+	struct list_head ports;
+	struct mutex lock;
+	struct list_head devices;
+	atomic_t transforms;
+	struct bhsec_stats __percpu *stats;
+	struct bhsec_event_limit limits[BHSEC_EVENT_LIMITED];
+};
+
+/* The reason that a device gives once its underlay has gone. */
+#define BHSEC_UNDERLAY_GONE "the underlay's network namespace is gone"
+
+struct bhsec_net *bhsec_net(const struct net *net);
+struct bhsec_sa *bhsec_sa_by_spi(const struct net *net, __be32 spi);
+bool bhsec_sa_sends_to(const struct net *net, __be32 spi, const void *addr,
+		       bool is_ipv6);
+
+int bhsec_underlay_attach(struct bhsec_device *bdev, struct bhsec_sa *sa,
+			  struct netlink_ext_ack *extack);
+void bhsec_underlay_detach(struct bhsec_device *bdev, struct bhsec_sa *sa);
+int bhsec_port_move(struct bhsec_device *bdev,
+		    const struct bhsec_settings *settings,
+		    struct netlink_ext_ack *extack);
+
+int bhsec_underlay_init(void);
+void bhsec_underlay_exit(void);
+
+#endif
