@@ -144,18 +144,19 @@ in_root() {
 # it (another one trips over the headers), as unpacked packages: what can be
 # built in is booted. Sparse comes alone, for its LLVM front end is large.
 make_kernel() {
-	local k=$1 root=$2 suite
+	local k=$1 root=$2 suite release
 	suite=$(suite_of "$k")
 	"$vm/fetch" --all "$suite" "$root" linux-image-amd64 tiny-initramfs \
 		linux-headers-amd64 base-files bash busybox-static coreutils dash \
 		diffutils findutils grep kmod make mawk pahole perl python3-minimal sed
 	"$vm/fetch" --only "$suite" "$root" sparse
 	ln -s mawk "$root/usr/bin/awk"
-	cp -a "$root/usr/share/base-files/passwd" "$root/etc/passwd" 2>/dev/null || :
-	(cd "$root/lib/modules" && echo *) >"$root/release"
-	[ -e "$root/boot/vmlinuz-$(cat "$root/release")" ] ||
-		die "$suite's kernel package has no boot/vmlinuz"
-	in_root "$root" depmod "$(cat "$root/release")"
+	release=$(cd "$root/lib/modules" && echo *)
+	echo "$release" >"$root/release"
+	# Newer packages keep it beside the modules.
+	ln -s "$(cd "$root" && ls -d "boot/vmlinuz-$release" \
+		"usr/lib/modules/$release/vmlinuz" 2>/dev/null)" "$root/vmlinuz"
+	in_root "$root" depmod "$release"
 	"$vm/initramfs" "$root"
 }
 
