@@ -79,6 +79,16 @@ static inline void bhsec_free_tstats(struct net_device *dev)
 	dst_init(dst, ops, dev, 1, obsolete, flags)
 #endif
 
+/* 6.6: a dump has the same struct genl_info as a request. */
+static inline struct nlattr **bhsec_dump_attrs(struct netlink_callback *cb)
+{
+#ifdef BHSEC_HAVE_GENL_INFO_DUMP
+	return genl_info_dump(cb)->attrs;
+#else
+	return genl_dumpit_info(cb)->attrs;
+#endif
+}
+
 /* 7.2: a UDP tunnel is a struct sock; IPv6 is no module and has no stubs. */
 #ifdef BHSEC_HAVE_TUNNEL_SOCK
 #define bhsec_tunnel_sock(socket) ((socket)->sk)

@@ -429,7 +429,7 @@ static int dump_peer(struct sk_buff *msg, struct netlink_callback *cb,
  */
 int bhsec_nl_peer_dump(struct sk_buff *msg, struct netlink_callback *cb)
 {
-	struct nlattr **attrs = genl_dumpit_info(cb)->attrs;
+	struct nlattr **attrs = bhsec_dump_attrs(cb);
 	struct bhsec_device *bdev;
 	struct bhsec_peer *peer;
 	unsigned long id;

@@ -356,7 +356,7 @@ static int dump_peer(struct sk_buff *msg, struct netlink_callback *cb,
  */
 int bhsec_nl_sa_dump(struct sk_buff *msg, struct netlink_callback *cb)
 {
-	struct nlattr **attrs = genl_dumpit_info(cb)->attrs;
+	struct nlattr **attrs = bhsec_dump_attrs(cb);
 	const struct nlattr *name = attrs[BHSEC_A_SA_PEER];
 	struct bhsec_device *bdev;
 	struct bhsec_peer *peer;

@@ -11,6 +11,7 @@
 #include <net/netns/generic.h>
 #include <net/udp_tunnel.h>
 
+#include "compat.h"
 #include "device.h"
 #include "door.h"
 #include "sa.h"
@@ -133,7 +134,7 @@ static void close_port(struct bhsec_port *port)
 
 	for (i = 0; i < ARRAY_SIZE(port->sock); i++)
 		if (port->sock[i])
-			udp_tunnel_sock_release(port->sock[i]);
+			udp_tunnel_sock_release(bhsec_tunnel_sock(port->sock[i]));
 	list_del(&port->list);
 	kfree(port);
 }
