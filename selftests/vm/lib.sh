@@ -9,6 +9,7 @@ vm=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 top=$(readlink -f "$vm/../..")
 cache=${BHSEC_CACHE:-${HOME:-/root}/.cache/bhsec}
 kernels="6.1 6.12 7.2"
+linux=$cache/src/${kernels##* }
 
 say() { printf '%s\n' "bhsec: $*" >&2; }
 die() { say "$*"; exit 1; }
@@ -102,22 +103,20 @@ need_suite() {
 	make_once "$cache/apt/$1" "reading the package lists of $1" make_suite "$1"
 }
 
-# What is read of a kernel's source: the test harness, checkpatch, the netlink
-# generator, and the code that a reader of this module wants beside it.
+# The newest kernel's source: the test harness, checkpatch, netlink's tools.
 make_source() {
-	local k=$1 dir=$2
+	local k=${kernels##* } dir=$1
 	"$vm/fetch" --only "$(suite_of "$k")" "$dir/deb" "linux-source-$k"
 	tar -C "$dir" --strip-components=1 --wildcards -xf \
 		"$dir/deb/usr/src/linux-source-$k.tar.xz" \
-		'*/tools/testing/selftests' '*/tools/net' '*/tools/include' \
-		'*/scripts' '*/Documentation/netlink' '*/include' \
-		'*/drivers/net' '*/net'
+		'*/tools/testing/selftests/kselftest*' \
+		'*/tools/testing/selftests/lib.mk' '*/tools/include' \
+		'*/tools/net' '*/scripts' '*/Documentation/netlink' '*/include/uapi'
 	rm -r "$dir/deb"
 }
 
 need_source() {
-	make_once "$cache/src/$1" "unpacking the source of Linux $1" \
-		make_source "$1"
+	make_once "$linux" "unpacking the newest kernel's test harness" make_source
 }
 
 # in_root ROOT COMMAND...: in a chroot with /proc (objtool asks for it), and

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0
+# make            the module for the running kernel, and the tool
+# make install    both, with man page, completion and headers (DESTDIR, PREFIX)
+# make test       selftests on Debian's kernels in QEMU [KERNEL=6.1] [T=rekey]
+# make shell      a prompt in such a guest, the demo's topology up [KERNEL=7.2]
+# make demo       the product at work, in one screen
+# make update     take newer kernels and tools, where Debian has them
+
+PREFIX ?= /usr/local
+KVER ?= $(shell uname -r)
+KDIR ?= /lib/modules/$(KVER)/build
+VM := selftests/vm
+
+files := bin/bhsec \
+	share/man/man8/bhsec.8 \
+	share/bash-completion/completions/bhsec \
+	include/linux/bhsec.h \
+	share/bhsec/bhsec.yaml
+prefix := $(DESTDIR)$(PREFIX)
+extra := $(DESTDIR)/lib/modules/$(KVER)/extra
+
+all: module tool
+
+ifdef KERNEL
+module:
+	$(VM)/packages
+	$(VM)/build $(KERNEL)
+else
+module:
+	@test -e $(KDIR)/Makefile || { echo "No headers of Linux $(KVER) are \
+	installed: the module needs them, 'make tool' does not." >&2; exit 1; }
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
+endif
+
+tool:
+	$(MAKE) -C userspace
+
+install:
+	@test -e bhsec.ko -a -e userspace/bhsec || \
+		{ echo "Nothing is built yet: run 'make' first." >&2; exit 1; }
+	install -D -m 644 bhsec.ko $(extra)/bhsec.ko
+	install -D -m 755 userspace/bhsec $(prefix)/bin/bhsec
+	install -D -m 644 userspace/bhsec.8 $(prefix)/share/man/man8/bhsec.8
+	install -D -m 644 userspace/bhsec.bash \
+		$(prefix)/share/bash-completion/completions/bhsec
+	install -D -m 644 kmod/uapi/bhsec.h $(prefix)/include/linux/bhsec.h
+	install -D -m 644 kmod/bhsec.yaml $(prefix)/share/bhsec/bhsec.yaml
+	$(if $(DESTDIR),,depmod $(KVER))
+
+uninstall:
+	rm -f $(extra)/bhsec.ko $(addprefix $(prefix)/,$(files))
+	-rmdir --ignore-fail-on-non-empty $(extra) $(prefix)/share/bhsec
+	$(if $(DESTDIR),,depmod $(KVER))
+
+test:
+	@$(VM)/packages
+	@$(VM)/test --kernel "$(KERNEL)" --test "$(T)"
+
+shell:
+	@$(VM)/packages
+	@$(MAKE) -s tool
+	@$(VM)/run --tty --kernel $(or $(KERNEL),6.1) 'modprobe bhsec; \
+		! test -x selftests/demo/topology || selftests/demo/topology up; \
+		exec bash -i'
+
+demo:
+	@$(VM)/packages
+	@$(MAKE) -s tool
+	@selftests/demo/run
+
+update:
+	@$(VM)/packages
+	@$(VM)/update
+
+clean:
+	$(MAKE) -C userspace clean
+	find . -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' \
+		-o -name '.*.cmd' -o -name Module.symvers -o -name modules.order | \
+		xargs rm -f
+
+.PHONY: all module tool install uninstall test shell demo update clean
