@@ -8,23 +8,29 @@
 
 #include <linux/crypto.h>
 #include <linux/netdevice.h>
+#include <linux/slab.h>
 #include <net/dst.h>
 #include <net/genetlink.h>
 #include <net/ipv6.h>
 #include <net/rtnetlink.h>
 
+/* 7.0: an allocation takes its size from the object. */
+#ifndef kzalloc_obj
+#define kzalloc_obj(object, gfp) kzalloc(sizeof(object), gfp)
+#endif
+
 /* 6.3: the completion of a request gets its data, not the request. */
 #ifdef BHSEC_HAVE_CRYPTO_DATA
-typedef void *bhsec_crypto_arg;
+#define bhsec_crypto_arg void
 
-static inline void *bhsec_crypto_data(bhsec_crypto_arg arg)
+static inline void *bhsec_crypto_data(bhsec_crypto_arg *arg)
 {
 	return arg;
 }
 #else
-typedef struct crypto_async_request *bhsec_crypto_arg;
+#define bhsec_crypto_arg struct crypto_async_request
 
-static inline void *bhsec_crypto_data(bhsec_crypto_arg arg)
+static inline void *bhsec_crypto_data(bhsec_crypto_arg *arg)
 {
 	return arg->data;
 }

@@ -252,7 +252,7 @@ static void post(struct bhsec_aead_op *op, int err)
 	local_bh_enable();
 }
 
-static void opened(bhsec_crypto_arg arg, int err)
+static void opened(bhsec_crypto_arg *arg, int err)
 {
 	/* a request that had waited in a queue now runs: not its end */
 	if (err != -EINPROGRESS)

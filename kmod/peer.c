@@ -6,6 +6,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "compat.h"
 #include "device.h"
 #include "peer.h"
 #include "sa.h"
@@ -34,7 +35,7 @@ struct bhsec_endpoint *bhsec_endpoint_alloc(const void *addr, bool is_ipv6,
 {
 	struct bhsec_endpoint *endpoint;
 
-	endpoint = kzalloc(sizeof(*endpoint), GFP_KERNEL_ACCOUNT);
+	endpoint = kzalloc_obj(*endpoint, GFP_KERNEL_ACCOUNT);
 	if (!endpoint)
 		return NULL;
 	if (dst_cache_init(&endpoint->route, GFP_KERNEL_ACCOUNT)) {
@@ -205,7 +206,7 @@ static struct bhsec_peer *peer_alloc(struct bhsec_device *bdev, const char *name
 {
 	struct bhsec_peer *peer;
 
-	peer = kzalloc(sizeof(*peer), GFP_KERNEL_ACCOUNT);
+	peer = kzalloc_obj(*peer, GFP_KERNEL_ACCOUNT);
 	if (!peer)
 		return NULL;
 	peer->stats = bhsec_stats_alloc();

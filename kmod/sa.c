@@ -15,6 +15,7 @@
 #include <linux/wait_bit.h>
 
 #include "aead.h"
+#include "compat.h"
 #include "device.h"
 #include "netlink.h"
 #include "peer.h"
@@ -178,7 +179,7 @@ static struct bhsec_sa *sa_alloc(struct bhsec_peer *peer,
 	struct bhsec_sa *sa;
 	int err = -ENOMEM;
 
-	sa = kzalloc(sizeof(*sa), GFP_KERNEL_ACCOUNT);
+	sa = kzalloc_obj(*sa, GFP_KERNEL_ACCOUNT);
 	if (!sa)
 		return ERR_PTR(err);
 	sa->spi = cpu_to_be32(config->spi);

@@ -146,7 +146,7 @@ static struct bhsec_port *open_port(struct net *net,
 	struct bhsec_port *port;
 	int err;
 
-	port = kzalloc(sizeof(*port), GFP_KERNEL_ACCOUNT);
+	port = kzalloc_obj(*port, GFP_KERNEL_ACCOUNT);
 	if (!port)
 		return ERR_PTR(-ENOMEM);
 	port->port = settings->port;
