@@ -152,7 +152,7 @@ static void fragment_inner(struct sk_buff *skb, struct net_device *dev,
 	skb_dst_drop(skb);
 	skb_dst_set_noref(skb, &route.dst);
 	memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
-	IPCB(skb)->frag_max_size = mtu;
+	IPCB(skb)->frag_max_size = min(mtu, dev->mtu);
 	ip_do_fragment(dev_net(dev), NULL, skb, xmit_fragment);
 }
 
@@ -311,7 +311,7 @@ void bhsec_device_detach(struct bhsec_device *bdev)
 	rcu_assign_pointer(bdev->underlay, NULL);
 	synchronize_net();
 	xa_for_each(&bdev->peers_by_id, id, peer)
-		bhsec_peer_forget_route(peer);
+		bhsec_peer_release_route(peer);
 	mutex_unlock(&bdev->lock);
 	list_del_init(&bdev->list);
 }
@@ -320,9 +320,12 @@ static int bhsec_dev_init(struct net_device *dev)
 {
 	struct bhsec_device *bdev = netdev_priv(dev);
 	struct net *underlay = rtnl_dereference(bdev->underlay);
+	int err;
 
-	list_add(&bdev->list, &bhsec_net(underlay)->devices);
-	return gro_cells_init(&bdev->cells, dev);
+	err = gro_cells_init(&bdev->cells, dev);
+	if (!err)
+		list_add(&bdev->list, &bhsec_net(underlay)->devices);
+	return err;
 }
 
 static void bhsec_dev_uninit(struct net_device *dev)

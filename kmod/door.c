@@ -37,9 +37,14 @@
 /* Did the datagram come by the device, or its VRF, that "dev" names? */
 static bool came_by(const struct sk_buff *skb, int ifindex)
 {
-	return !ifindex || skb->dev->ifindex == ifindex ||
-	       inet_iif(skb) == ifindex ||
-	       l3mdev_master_ifindex_rcu(skb->dev) == ifindex;
+	int slave;
+
+	if (!ifindex || skb->dev->ifindex == ifindex ||
+	    l3mdev_master_ifindex_rcu(skb->dev) == ifindex)
+		return true;
+	/* a VRF puts itself in place of the device that it received by */
+	slave = ip_hdr(skb)->version == 4 ? inet_sdif(skb) : inet6_sdif(skb);
+	return slave == ifindex;
 }
 
 static bool came_to(const struct sk_buff *skb,

@@ -66,9 +66,7 @@ static void __exit bhsec_exit(void)
 	bhsec_netlink_exit();
 	bhsec_door_exit();
 	bhsec_underlay_exit();
-	/* what waits for a grace period queues work, which may do so again */
-	rcu_barrier();
-	flush_workqueue(bhsec_workqueue);
+	/* the devices waited for their peers; what is left frees memory */
 	rcu_barrier();
 	destroy_workqueue(bhsec_workqueue);
 	rcu_barrier();

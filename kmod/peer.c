@@ -371,3 +371,18 @@ void bhsec_peer_forget_route(struct bhsec_peer *peer)
 	if (endpoint)
 		dst_cache_reset(&endpoint->route);
 }
+
+/**
+ * bhsec_peer_release_route - let go of the underlay's routes at once
+ * @peer: the peer
+ *
+ * Context: the device's lock is held; no packet looks for a route any more.
+ */
+void bhsec_peer_release_route(struct bhsec_peer *peer)
+{
+	struct bhsec_endpoint *endpoint;
+
+	endpoint = config_dereference(peer->bdev, peer->endpoint);
+	if (endpoint)
+		dst_cache_reset_now(&endpoint->route);
+}

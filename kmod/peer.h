@@ -112,6 +112,7 @@ int bhsec_peer_set(struct bhsec_peer *peer, struct bhsec_peer_config *config,
 void bhsec_peer_del(struct bhsec_peer *peer);
 void bhsec_peer_drop_sas(struct bhsec_peer *peer);
 void bhsec_peer_forget_route(struct bhsec_peer *peer);
+void bhsec_peer_release_route(struct bhsec_peer *peer);
 void bhsec_peer_put(struct bhsec_peer *peer);
 bool bhsec_peer_is_local(const struct bhsec_peer *peer, const void *addr,
 			 bool is_ipv6);

@@ -246,8 +246,10 @@ int bhsec_port_move(struct bhsec_device *bdev,
 		return 0;
 	}
 	bdev->port = get_port(net, &bdev->settings, NULL);
-	if (WARN_ON_ONCE(IS_ERR(bdev->port)))
+	if (IS_ERR(bdev->port)) {
+		netdev_warn(bdev->dev, "another socket took the UDP port\n");
 		bdev->port = NULL;
+	}
 	return PTR_ERR(port);
 }
 
