@@ -46,6 +46,8 @@ SO_RCVBUFFORCE = 33
 ETH_P_ALL = 3
 PACKET_OUTGOING = 4
 UDP_ENCAP, UDP_ENCAP_ESPINUDP = 100, 2
+IP_MTU_DISCOVER, IP_MTU, IPV6_MTU_DISCOVER, IPV6_MTU = 10, 14, 23, 24
+PMTUDISC_DO = 2
 ESP_PORT = 4500
 # Generous: an emulated guest shares its CPUs with whatever the host does.
 PATIENCE = 30
@@ -317,6 +319,8 @@ class Ns:
         """A socket of this namespace, closed with it."""
         with self:
             sock = socket.socket(*args)
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if keep:
             self.sockets.append(sock)
         return sock
@@ -326,8 +330,6 @@ class Ns:
         for family, any_address in ((socket.AF_INET, "0.0.0.0"),
                                     (socket.AF_INET6, "::")):
             sock = self.socket(family, socket.SOCK_DGRAM)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.setsockopt(socket.IPPROTO_UDP, UDP_ENCAP, UDP_ENCAP_ESPINUDP)
             sock.bind((any_address, port))
 
@@ -622,6 +624,12 @@ def tunnel_bhsec(a, b, link, **spec):
     return made
 
 
+def difference(before, after):
+    """The counters that moved, and by how much."""
+    return {name: after[name] - before[name] for name in after
+            if after[name] != before[name]}
+
+
 # Traffic
 
 def family_of(address):
@@ -671,6 +679,13 @@ class Capture:
         self.thread.join()
         self.sock.close()
         return self.frames
+
+
+def path_mtu(sock, family):
+    """What the stack knows of a connected socket's path."""
+    if family == 4:
+        return sock.getsockopt(socket.IPPROTO_IP, IP_MTU)
+    return sock.getsockopt(socket.IPPROTO_IPV6, IPV6_MTU)
 
 
 class UdpEcho:
