@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What the commands of a process share.
+ */
+#include "context.h"
+#include "message.h"
+#include "refusal.h"
+
+/**
+ * context_connect - have a conversation with the module
+ * @ctx: the process
+ *
+ * Return: whether there is one; if not, a sentence was said.
+ */
+bool context_connect(struct context *ctx)
+{
+	if (!ctx->nl)
+		ctx->nl = nl_open();
+	return ctx->nl;
+}
+
+/**
+ * context_send - have a request done
+ * @ctx: the process
+ * @req: the request
+ *
+ * Return: exit status.
+ */
+int context_send(struct context *ctx, struct request *req)
+{
+	struct nl_error error;
+
+	if (!context_connect(ctx))
+		return EXIT_REFUSED;
+	error = nl_do(ctx->nl, req, NULL);
+	return error.code ? refusal(ctx->nl, req, &error) : 0;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef BHSEC_CONTEXT_H
+#define BHSEC_CONTEXT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "request.h"
+#include "words.h"
+
+/**
+ * struct context - what the commands of a process share
+ * @json: print JSON
+ * @stats: print all counters
+ * @in_batch: the command is a line of a batch
+ * @batch_on_stdin: the batch comes from standard input
+ * @nl: NULL until a command needs it
+ * @buffer: for the request of a command
+ */
+struct context {
+	bool json;
+	bool stats;
+	bool in_batch;
+	bool batch_on_stdin;
+	struct nl *nl;
+	char buffer[REQUEST_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
+};
+
+bool context_connect(struct context *ctx);
+int context_send(struct context *ctx, struct request *req);
+
+/* The verbs, one file each; they return the exit status. */
+int run_command(struct context *ctx, struct words *words);
+int cmd_batch(struct context *ctx, struct words *words);
+int cmd_genkey(struct context *ctx, struct words *words);
+int cmd_monitor(struct context *ctx, struct words *words);
+int cmd_peer(struct context *ctx, struct words *words);
+int cmd_sa(struct context *ctx, struct words *words);
+int cmd_set(struct context *ctx, struct words *words);
+int cmd_show(struct context *ctx, struct words *words);
+
+#endif

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What --help prints.
+ */
+#include "help.h"
+
+const char help_all[] =
+"bhsec: ESP tunnels between base stations and their controllers\n"
+"\n"
+"  ip link add bh0 type bhsec          make a device (del: remove it)\n"
+"  bhsec set DEVICE OPTION...          change its settings\n"
+"  bhsec peer add|set|del DEVICE NAME  its remote sites\n"
+"  bhsec sa add|del DEVICE NAME ...    their keys, one per direction\n"
+"  bhsec show [DEVICE [peer NAME]]     everything, and what was counted\n"
+"  bhsec monitor                       events as they happen\n"
+"  bhsec genkey [CIPHER]               a new random key\n"
+"  bhsec -batch FILE|-                 many commands, one a line\n"
+"\n"
+"  bhsec VERB --help                   more about each, with an example\n"
+"  bhsec --version\n"
+"\n"
+"Exit status: 0 done, 1 refused, 2 not understood. See also bhsec(8).\n"
+"\n"
+"Example:\n"
+"  ip link add bh0 type bhsec\n"
+"  bhsec peer add bh0 bts7 endpoint 192.0.2.7 selectors 10.7.0.0/24\n"
+"  bhsec sa add bh0 bts7 in spi 0x1001 cipher aes-gcm-256 key-file in.key\n"
+"  bhsec sa add bh0 bts7 out spi 0x2001 cipher aes-gcm-256 key-file out.key\n"
+"  ip link set bh0 up\n";
+
+const char help_set[] =
+"bhsec set DEVICE OPTION...: change settings of a device\n"
+"\n"
+"  port N             UDP port, of the peers too unless they name one (4500)\n"
+"  dev IFNAME|any     underlay device or VRF for outer packets\n"
+"  fwmark N           mark of outer packets\n"
+"  dscp copy|0..63    DSCP of outer packets\n"
+"  df copy|set|clear  DF bit of outer IPv4 packets (set)\n"
+"  local ADDR         outer source address; 0.0.0.0 or :: for any\n"
+"  window N           anti-replay window of SAs added from now on (4096)\n"
+"\n"
+"Example:\n"
+"  bhsec set bh0 dev eth1 local 192.0.2.1 window 16384\n";
+
+const char help_peer[] =
+"bhsec peer add DEVICE NAME [OPTION...]: make a remote site\n"
+"bhsec peer set DEVICE NAME OPTION...:   change it; what is not given stays\n"
+"bhsec peer del DEVICE NAME:             delete it and its SAs\n"
+"\n"
+"  endpoint ADDR[:PORT]        where it is; [ADDR]:PORT for IPv6\n"
+"  encap udp|esp               ESP in UDP (udp), or as IP protocol 50\n"
+"  selectors PFX[,PFX]...      inner prefixes behind it; none for none\n"
+"  local-selectors PFX[,...]   inner prefixes on this side; any for all\n"
+"\n"
+"Lists replace those that were there before.\n"
+"\n"
+"Example:\n"
+"  bhsec peer add bh0 bts7 endpoint 192.0.2.7 selectors 10.7.0.0/24,fd07::/64\n";
+
+const char help_sa[] =
+"bhsec sa add DEVICE PEER in|out spi N cipher C key-file FILE|- [OPTION...]\n"
+"bhsec sa del DEVICE PEER in|out spi N\n"
+"\n"
+"  spi N                     256 to 4294967295, decimal or 0x\n"
+"  cipher C                  aes-gcm-128, aes-gcm-256 (the default),\n"
+"                            chacha20-poly1305, aes-ccm-128, aes-ccm-256\n"
+"  key-file FILE|-           key and salt, hexadecimal or base64\n"
+"  key K                     the key itself, in a batch only\n"
+"  esn on|off                64-bit sequence numbers (on)\n"
+"  window N                  anti-replay window, inbound\n"
+"  dscp LIST                 classes that it carries, outbound: 46,0-7,cs6\n"
+"  seq N                     last number used before it came here (0)\n"
+"  soft-packets|bytes|seconds N  when an event asks for a new SA\n"
+"  hard-packets|bytes|seconds N  when it stops\n"
+"\n"
+"An outbound SA is used at once. For new keys without a lost packet add 'in'\n"
+"at both ends first, then 'out', then delete the old ones.\n"
+"\n"
+"Example:\n"
+"  bhsec genkey > bts7.key\n"
+"  bhsec sa add bh0 bts7 in spi 0x1001 cipher aes-gcm-256 key-file bts7.key\n";
+
+const char help_show[] =
+"bhsec show [DEVICE [peer NAME]] [-j] [--stats]: settings, state, counters\n"
+"\n"
+"  -j, --json  as JSON, with all counters\n"
+"  --stats     all counters of peers and SAs, not only drops that happened\n"
+"\n"
+"It needs no privilege and prints no keys.\n"
+"\n"
+"Example:\n"
+"  bhsec show bh0 peer bts7 --stats\n";
+
+const char help_monitor[] =
+"bhsec monitor [-j]: print events as they happen, one a line\n"
+"\n"
+"  -j, --json  as JSON\n"
+"\n"
+"Example:\n"
+"  bhsec monitor -j | jq 'select(.event == \"soft\")'\n";
+
+const char help_genkey[] =
+"bhsec genkey [CIPHER]: print a new random key, salt included, in base64\n"
+"\n"
+"CIPHER is aes-gcm-128, aes-gcm-256 (the default), chacha20-poly1305,\n"
+"aes-ccm-128 or aes-ccm-256.\n"
+"\n"
+"Example:\n"
+"  (umask 077; bhsec genkey chacha20-poly1305 > bts7.key)\n";
+
+const char help_batch[] =
+"bhsec -batch FILE|-: do many commands, one a line, without the word bhsec\n"
+"\n"
+"'#' begins a comment. The first line that is refused is named and ends the\n"
+"batch. Here a key may stand in the command: key K in place of key-file FILE.\n"
+"\n"
+"Example:\n"
+"  printf 'peer add bh0 bts7\\npeer add bh0 bts8\\n' | bhsec -batch -\n";

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * bhsec monitor: events as they happen.
+ */
+#include <errno.h>
+#include <linux/genetlink.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdio_ext.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "address.h"
+#include "context.h"
+#include "message.h"
+#include "names.h"
+#include "output.h"
+
+/* A burst of events waits here while the reader is busy. */
+#define RECEIVE_BUFFER (4 << 20)
+
+static void print_time(struct output *out)
+{
+	char day[32], zone[8], text[64];
+	struct timespec now;
+	struct tm tm;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	localtime_r(&now.tv_sec, &tm);
+	strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
+	strftime(zone, sizeof(zone), "%z", &tm);
+	/* ISO 8601 has a colon in +01:00, strftime() has not */
+	snprintf(text, sizeof(text), "%s.%03ld%.3s:%s", day,
+		 now.tv_nsec / 1000000, zone, zone + 3);
+	out_named(out, "time", NULL, text);
+}
+
+static void print_string(struct output *out, const char *key, const char *word,
+			 const struct nlattr *attr)
+{
+	if (attr)
+		out_named(out, key, word, mnl_attr_get_str(attr));
+}
+
+static void print_address(struct output *out, const char *key, const char *word,
+			  const struct nlattr *attr)
+{
+	char text[ADDRESS_TEXT];
+
+	if (attr)
+		out_named(out, key, word,
+			  format_address(mnl_attr_get_payload(attr),
+					 mnl_attr_get_payload_len(attr), text));
+}
+
+static void print_suppressed(struct output *out, const struct nlattr *attr)
+{
+	uint32_t suppressed = attr ? mnl_attr_get_u32(attr) : 0;
+
+	if (suppressed || out->json)
+		out_number(out, "suppressed", suppressed);
+}
+
+static void print_attrs(struct output *out, const struct nlattr **attrs)
+{
+	out_named(out, "event", NULL,
+		  names_word(&event_names,
+			     mnl_attr_get_u32(attrs[BHSEC_A_EVENT_EVENT])));
+	print_string(out, "device", NULL, attrs[BHSEC_A_EVENT_IFNAME]);
+	print_string(out, "peer", "peer", attrs[BHSEC_A_EVENT_PEER]);
+	if (attrs[BHSEC_A_EVENT_DIRECTION])
+		out_named(out, "direction", NULL,
+			  names_word(&direction_names,
+				     mnl_attr_get_u32(attrs[BHSEC_A_EVENT_DIRECTION])));
+	if (attrs[BHSEC_A_EVENT_SPI])
+		out_hex(out, "spi", mnl_attr_get_u32(attrs[BHSEC_A_EVENT_SPI]));
+	if (attrs[BHSEC_A_EVENT_SEQ])
+		out_number(out, "seq",
+			   mnl_attr_get_u64(attrs[BHSEC_A_EVENT_SEQ]));
+	print_address(out, "src", NULL, attrs[BHSEC_A_EVENT_SRC]);
+	print_address(out, "dst", ">", attrs[BHSEC_A_EVENT_DST]);
+	print_suppressed(out, attrs[BHSEC_A_EVENT_SUPPRESSED]);
+}
+
+static void print_event(struct output *out, const struct nlmsghdr *nlh)
+{
+	const struct nlattr *attrs[BHSEC_A_EVENT_MAX + 1];
+
+	nl_attrs(nlh, attrs, BHSEC_A_EVENT_MAX);
+	if (!attrs[BHSEC_A_EVENT_EVENT])
+		return;
+	out_object(out, NULL);
+	print_time(out);
+	print_attrs(out, attrs);
+	out_object_end(out);
+	out_end(out);
+}
+
+/* The kernel had more than the receive buffer holds. */
+static void print_lost(struct output *out)
+{
+	out_object(out, NULL);
+	print_time(out);
+	out_named(out, "event", NULL, "lost");
+	out_object_end(out);
+	out_end(out);
+}
+
+static bool is_unload(const struct nl *nl, const struct nlmsghdr *nlh)
+{
+	const struct genlmsghdr *genl = mnl_nlmsg_get_payload(nlh);
+	const struct nlattr *attrs[CTRL_ATTR_MAX + 1];
+
+	if (nlh->nlmsg_type != GENL_ID_CTRL ||
+	    genl->cmd != CTRL_CMD_DELFAMILY)
+		return false;
+	nl_attrs(nlh, attrs, CTRL_ATTR_MAX);
+	return attrs[CTRL_ATTR_FAMILY_ID] &&
+	       mnl_attr_get_u16(attrs[CTRL_ATTR_FAMILY_ID]) == nl->family;
+}
+
+/* Returns whether the module is still there. */
+static bool take_events(struct nl *nl, struct output *out, ssize_t size)
+{
+	const struct nlmsghdr *nlh = (void *)nl->answer;
+	int len = size;
+
+	for (; mnl_nlmsg_ok(nlh, len); nlh = mnl_nlmsg_next(nlh, &len)) {
+		if (nlh->nlmsg_type == nl->family)
+			print_event(out, nlh);
+		else if (is_unload(nl, nlh))
+			return false;
+	}
+	return true;
+}
+
+static int join(struct nl *nl, unsigned int group)
+{
+	return mnl_socket_setsockopt(nl->socket, NETLINK_ADD_MEMBERSHIP, &group,
+				     sizeof(group));
+}
+
+static int subscribe(struct nl *nl)
+{
+	int fd = mnl_socket_get_fd(nl->socket);
+	int size = RECEIVE_BUFFER;
+
+	/* the second, for those who may, is not bound by rmem_max */
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+	if (join(nl, nl->events) < 0)
+		return errno == EPERM ?
+			refuse("monitor: this needs the capability CAP_NET_ADMIN") :
+			refuse("monitor: %s", strerror(errno));
+	/* to hear when the module goes: its number is that of the controller */
+	join(nl, GENL_ID_CTRL);
+	return 0;
+}
+
+/* A descriptor that tells of SIGINT and SIGTERM. */
+static int open_signals(void)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+/* A reader that has gone misses nothing; other errors are for somebody's eyes. */
+static int end_output(void)
+{
+	int err = errno;
+
+	__fpurge(stdout);
+	clearerr(stdout);
+	return err == EPIPE ? 0 : refuse("monitor: %s", strerror(err));
+}
+
+static int watch(struct nl *nl, struct output *out, int signals)
+{
+	struct pollfd fds[] = {
+		{ .fd = mnl_socket_get_fd(nl->socket), .events = POLLIN },
+		{ .fd = signals, .events = POLLIN },
+		/* no events: only that the reader has gone */
+		{ .fd = STDOUT_FILENO },
+	};
+	ssize_t size;
+
+	for (;;) {
+		if (poll(fds, 3, -1) < 0 && errno != EINTR)
+			return refuse("monitor: %s", strerror(errno));
+		if (fds[1].revents || fds[2].revents & (POLLERR | POLLHUP))
+			return 0;
+		if (!fds[0].revents)
+			continue;
+		size = mnl_socket_recvfrom(nl->socket, nl->answer,
+					   sizeof(nl->answer));
+		if (size < 0 && errno == ENOBUFS)
+			print_lost(out);
+		else if (size < 0 && errno != EINTR)
+			return refuse("monitor: %s", strerror(errno));
+		if (size > 0 && !take_events(nl, out, size))
+			return refuse("monitor: the bhsec module was unloaded");
+		if (fflush(stdout))
+			return end_output();
+	}
+}
+
+static int take_flags(struct output *out, struct words *words)
+{
+	const char *word;
+
+	while ((word = words_take(words))) {
+		if (strcmp(word, "-j") != 0 && strcmp(word, "--json") != 0)
+			return misuse("monitor: '%s' is one word too many", word);
+		out->json = true;
+	}
+	return 0;
+}
+
+/**
+ * cmd_monitor - bhsec monitor [-j]
+ * @ctx: the process
+ * @words: what follows the verb
+ *
+ * Return: exit status.
+ */
+int cmd_monitor(struct context *ctx, struct words *words)
+{
+	struct output out = {
+		.json = ctx->json,
+	};
+	int status, signals;
+
+	if (ctx->in_batch)
+		return misuse("monitor: it never ends, so no batch has it");
+	status = take_flags(&out, words);
+	if (status)
+		return status;
+	if (!context_connect(ctx))
+		return EXIT_REFUSED;
+	status = subscribe(ctx->nl);
+	if (status)
+		return status;
+	signals = open_signals();
+	if (signals < 0)
+		return refuse("monitor: %s", strerror(errno));
+	status = watch(ctx->nl, &out, signals);
+	close(signals);
+	return status;
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The words for the numbers of the netlink family.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "names.h"
+#include "util.h"
+
+#define NAMES(variable, ...)						\
+	static const char *const variable##_list[] = { __VA_ARGS__ };	\
+	const struct names variable = {					\
+		.name = variable##_list,				\
+		.count = ARRAY_SIZE(variable##_list),			\
+	}
+
+NAMES(switch_names, "off", "on");
+
+NAMES(direction_names,
+	[BHSEC_DIRECTION_IN] = "in",
+	[BHSEC_DIRECTION_OUT] = "out");
+
+NAMES(encap_names,
+	[BHSEC_ENCAP_UDP] = "udp",
+	[BHSEC_ENCAP_ESP] = "esp");
+
+NAMES(df_names,
+	[BHSEC_DF_COPY] = "copy",
+	[BHSEC_DF_SET] = "set",
+	[BHSEC_DF_CLEAR] = "clear");
+
+NAMES(cipher_names,
+	[BHSEC_CIPHER_AES_GCM_128] = "aes-gcm-128",
+	[BHSEC_CIPHER_AES_GCM_256] = "aes-gcm-256",
+	[BHSEC_CIPHER_CHACHA20_POLY1305] = "chacha20-poly1305",
+	[BHSEC_CIPHER_AES_CCM_128] = "aes-ccm-128",
+	[BHSEC_CIPHER_AES_CCM_256] = "aes-ccm-256");
+
+NAMES(state_names,
+	[BHSEC_SA_STATE_ACTIVE] = "active",
+	[BHSEC_SA_STATE_EXPIRED] = "expired",
+	[BHSEC_SA_STATE_EXHAUSTED] = "exhausted");
+
+NAMES(event_names,
+	[BHSEC_EVENT_NO_SA] = "no_sa",
+	[BHSEC_EVENT_AUTH] = "auth",
+	[BHSEC_EVENT_REPLAY] = "replay",
+	[BHSEC_EVENT_MALFORMED] = "malformed",
+	[BHSEC_EVENT_SELECTOR] = "selector",
+	[BHSEC_EVENT_PADDING] = "padding",
+	[BHSEC_EVENT_FRAGMENT] = "fragment",
+	[BHSEC_EVENT_ENCAP] = "encap",
+	[BHSEC_EVENT_SOFT] = "soft",
+	[BHSEC_EVENT_EXPIRED] = "expired",
+	[BHSEC_EVENT_EXHAUSTED] = "exhausted");
+
+const char *const stats_names[BHSEC_A_STATS_MAX + 1] = {
+	[BHSEC_A_STATS_RX_PACKETS] = "rx_packets",
+	[BHSEC_A_STATS_RX_BYTES] = "rx_bytes",
+	[BHSEC_A_STATS_TX_PACKETS] = "tx_packets",
+	[BHSEC_A_STATS_TX_BYTES] = "tx_bytes",
+	[BHSEC_A_STATS_NO_SA] = "no_sa",
+	[BHSEC_A_STATS_AUTH] = "auth",
+	[BHSEC_A_STATS_REPLAY] = "replay",
+	[BHSEC_A_STATS_MALFORMED] = "malformed",
+	[BHSEC_A_STATS_SELECTOR] = "selector",
+	[BHSEC_A_STATS_PADDING] = "padding",
+	[BHSEC_A_STATS_FRAGMENT] = "fragment",
+	[BHSEC_A_STATS_ENCAP] = "encap",
+	[BHSEC_A_STATS_DUMMY] = "dummy",
+	[BHSEC_A_STATS_EXPIRED] = "expired",
+	[BHSEC_A_STATS_EXHAUSTED] = "exhausted",
+	[BHSEC_A_STATS_NO_KEY] = "no_key",
+	[BHSEC_A_STATS_NO_ENDPOINT] = "no_endpoint",
+	[BHSEC_A_STATS_NO_ROUTE] = "no_route",
+	[BHSEC_A_STATS_TOO_BIG] = "too_big",
+	[BHSEC_A_STATS_LOOP] = "loop",
+	[BHSEC_A_STATS_DOWN] = "down",
+	[BHSEC_A_STATS_BACKLOG] = "backlog",
+	[BHSEC_A_STATS_NOMEM] = "nomem",
+	[BHSEC_A_STATS_CRYPTO] = "crypto",
+};
+
+/* Key and salt (RFC 4106 8.1, RFC 7634 2, RFC 4309 7.1). */
+static const unsigned int key_lens[] = {
+	[BHSEC_CIPHER_AES_GCM_128] = 20,
+	[BHSEC_CIPHER_AES_GCM_256] = 36,
+	[BHSEC_CIPHER_CHACHA20_POLY1305] = 36,
+	[BHSEC_CIPHER_AES_CCM_128] = 19,
+	[BHSEC_CIPHER_AES_CCM_256] = 35,
+};
+
+/**
+ * names_find - the value of a word
+ * @names: the enumeration
+ * @word: as the user wrote it
+ * @value: set if it is found
+ *
+ * Return: whether the word is known.
+ */
+bool names_find(const struct names *names, const char *word, uint32_t *value)
+{
+	uint32_t i;
+
+	for (i = 0; i < names->count; i++) {
+		if (strcmp(names->name[i], word) == 0) {
+			*value = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/**
+ * names_word - the word of a value
+ * @names: the enumeration
+ * @value: from the kernel, whose module may be newer than this tool
+ *
+ * Return: the word.
+ */
+const char *names_word(const struct names *names, uint32_t value)
+{
+	return value < names->count ? names->name[value] : "unknown";
+}
+
+/**
+ * names_list - all words of an enumeration, for a sentence
+ * @names: the enumeration
+ *
+ * Return: valid until the next call.
+ */
+const char *names_list(const struct names *names)
+{
+	static char list[128];
+	size_t len = 0;
+	uint32_t i;
+
+	for (i = 0; i < names->count && len < sizeof(list); i++)
+		len += snprintf(list + len, sizeof(list) - len, "%s%s",
+				i ? ", " : "", names->name[i]);
+	return list;
+}
+
+/**
+ * cipher_key_len - how long a cipher's key is
+ * @cipher: BHSEC_CIPHER_*
+ *
+ * Return: bytes, salt included.
+ */
+unsigned int cipher_key_len(uint32_t cipher)
+{
+	return key_lens[cipher];
+}

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Generic netlink: one socket, requests and their answers.
+ */
+#include <errno.h>
+#include <linux/genetlink.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "message.h"
+#include "nl.h"
+#include "request.h"
+
+/* What changes all the time cannot be shown as it was at one moment. */
+#define DUMP_TRIES 10
+
+static bool records_add(struct nl_records *records, const struct nlmsghdr *nlh)
+{
+	size_t room = records->room ? 2 * records->room : 64;
+	struct nlmsghdr **grown;
+
+	if (records->count == records->room) {
+		grown = reallocarray(records->record, room, sizeof(*grown));
+		if (!grown)
+			return false;
+		records->record = grown;
+		records->room = room;
+	}
+	records->record[records->count] = malloc(nlh->nlmsg_len);
+	if (!records->record[records->count])
+		return false;
+	memcpy(records->record[records->count++], nlh, nlh->nlmsg_len);
+	return true;
+}
+
+/**
+ * nl_records_free - forget an answer
+ * @records: empty after it
+ */
+void nl_records_free(struct nl_records *records)
+{
+	size_t i;
+
+	for (i = 0; i < records->count; i++)
+		free(records->record[i]);
+	free(records->record);
+	memset(records, 0, sizeof(*records));
+}
+
+static void store_attr(const struct nlattr *attr, const struct nlattr **attrs,
+		       unsigned int max)
+{
+	unsigned int type = mnl_attr_get_type(attr);
+
+	/* a newer module may send more than this tool knows */
+	if (type <= max)
+		attrs[type] = attr;
+}
+
+/**
+ * nl_attrs - sort the attributes of a message by type
+ * @nlh: the message
+ * @attrs: gets them, from 0 to @max
+ * @max: the highest type
+ */
+void nl_attrs(const struct nlmsghdr *nlh, const struct nlattr **attrs,
+	      unsigned int max)
+{
+	const struct nlattr *attr;
+
+	memset(attrs, 0, (max + 1) * sizeof(*attrs));
+	mnl_attr_for_each(attr, nlh, GENL_HDRLEN)
+		store_attr(attr, attrs, max);
+}
+
+/**
+ * nl_nested - sort the attributes of a nest by type
+ * @nest: NULL is an empty one
+ * @attrs: gets them, from 0 to @max
+ * @max: the highest type
+ */
+void nl_nested(const struct nlattr *nest, const struct nlattr **attrs,
+	       unsigned int max)
+{
+	const struct nlattr *attr;
+
+	memset(attrs, 0, (max + 1) * sizeof(*attrs));
+	if (!nest)
+		return;
+	mnl_attr_for_each_nested(attr, nest)
+		store_attr(attr, attrs, max);
+}
+
+/* The sentence and the attribute that follow @header bytes of a refusal. */
+static void take_ext_ack(const struct nlmsghdr *nlh, size_t header,
+			 struct nl_error *error)
+{
+	const struct nlattr *attr;
+
+	if (!(nlh->nlmsg_flags & NLM_F_ACK_TLVS))
+		return;
+	mnl_attr_for_each(attr, nlh, header) {
+		switch (mnl_attr_get_type(attr)) {
+		case NLMSGERR_ATTR_MSG:
+			strncpy(error->sentence, mnl_attr_get_str(attr),
+				sizeof(error->sentence) - 1);
+			break;
+		case NLMSGERR_ATTR_OFFS:
+			error->offset = mnl_attr_get_u32(attr);
+			break;
+		}
+	}
+}
+
+/* An error, or the acknowledgement that ends a request. */
+static void take_ack(const struct nlmsghdr *nlh, struct nl_error *error)
+{
+	const struct nlmsgerr *ack = mnl_nlmsg_get_payload(nlh);
+	size_t header = sizeof(*ack);
+
+	error->code = -ack->error;
+	if (!(nlh->nlmsg_flags & NLM_F_CAPPED))
+		header += mnl_nlmsg_get_payload_len(&ack->msg);
+	take_ext_ack(nlh, header, error);
+}
+
+static void take_done(const struct nlmsghdr *nlh, struct nl_error *error)
+{
+	int result = 0;
+
+	if (mnl_nlmsg_get_payload_len(nlh) >= sizeof(result))
+		memcpy(&result, mnl_nlmsg_get_payload(nlh), sizeof(result));
+	error->code = -result;
+	take_ext_ack(nlh, sizeof(result), error);
+}
+
+/* Returns whether more is to come. */
+static bool take(struct nl *nl, const struct nlmsghdr *nlh,
+		 struct nl_records *records, struct nl_error *error,
+		 bool *interrupted)
+{
+	/* the rest of an answer that was given up */
+	if (nlh->nlmsg_seq != nl->seq)
+		return true;
+	if (nlh->nlmsg_flags & NLM_F_DUMP_INTR)
+		*interrupted = true;
+	switch (nlh->nlmsg_type) {
+	case NLMSG_ERROR:
+		take_ack(nlh, error);
+		return false;
+	case NLMSG_DONE:
+		take_done(nlh, error);
+		return false;
+	}
+	if (!records || records_add(records, nlh))
+		return true;
+	error->code = ENOMEM;
+	return false;
+}
+
+static void receive(struct nl *nl, struct nl_records *records,
+		    struct nl_error *error, bool *interrupted)
+{
+	const struct nlmsghdr *nlh;
+	bool more = true;
+	ssize_t size;
+	int len;
+
+	while (more) {
+		size = mnl_socket_recvfrom(nl->socket, nl->answer,
+					   sizeof(nl->answer));
+		if (size < 0 && errno == EINTR)
+			continue;
+		if (size < 0) {
+			error->code = errno;
+			return;
+		}
+		len = size;
+		for (nlh = (void *)nl->answer; more && mnl_nlmsg_ok(nlh, len);
+		     nlh = mnl_nlmsg_next(nlh, &len))
+			more = take(nl, nlh, records, error, interrupted);
+	}
+}
+
+static struct nl_error transact(struct nl *nl, struct request *req, int flags,
+				struct nl_records *records, bool *interrupted)
+{
+	struct nlmsghdr *nlh = req->nlh;
+	struct nl_error error = {};
+
+	if (!nlh->nlmsg_type)
+		nlh->nlmsg_type = nl->family;
+	nlh->nlmsg_flags = NLM_F_REQUEST | flags;
+	nlh->nlmsg_seq = ++nl->seq;
+	if (mnl_socket_sendto(nl->socket, nlh, nlh->nlmsg_len) < 0)
+		error.code = errno;
+	else
+		receive(nl, records, &error, interrupted);
+	return error;
+}
+
+/**
+ * nl_do - ask for one thing
+ * @nl: the conversation
+ * @req: the request
+ * @records: gets the answer; NULL if none is of interest
+ *
+ * Return: how the kernel refused, if so.
+ */
+struct nl_error nl_do(struct nl *nl, struct request *req,
+		      struct nl_records *records)
+{
+	bool interrupted = false;
+
+	return transact(nl, req, NLM_F_ACK, records, &interrupted);
+}
+
+/**
+ * nl_dump - ask for all objects of a kind
+ * @nl: the conversation
+ * @req: the request
+ * @records: gets the objects as they were at one moment
+ *
+ * Return: how the kernel refused, if so.
+ */
+struct nl_error nl_dump(struct nl *nl, struct request *req,
+			struct nl_records *records)
+{
+	struct nl_error error = {};
+	bool interrupted;
+	int tries;
+
+	for (tries = 0; tries < DUMP_TRIES; tries++) {
+		interrupted = false;
+		error = transact(nl, req, NLM_F_DUMP, records, &interrupted);
+		if (error.code || !interrupted)
+			return error;
+		nl_records_free(records);
+	}
+	error.code = EAGAIN;
+	strcpy(error.sentence, "it changes too fast to be shown");
+	return error;
+}
+
+static uint32_t find_group(const struct nlattr *groups, const char *name)
+{
+	const struct nlattr *attrs[CTRL_ATTR_MCAST_GRP_MAX + 1];
+	const struct nlattr *group;
+
+	if (!groups)
+		return 0;
+	mnl_attr_for_each_nested(group, groups) {
+		nl_nested(group, attrs, CTRL_ATTR_MCAST_GRP_MAX);
+		if (strcmp(mnl_attr_get_str(attrs[CTRL_ATTR_MCAST_GRP_NAME]),
+			   name) == 0)
+			return mnl_attr_get_u32(attrs[CTRL_ATTR_MCAST_GRP_ID]);
+	}
+	return 0;
+}
+
+static int find_family(struct nl *nl)
+{
+	const struct nlattr *attrs[CTRL_ATTR_MAX + 1];
+	struct nl_records records = {};
+	struct nl_error error;
+	struct request req;
+	char buffer[128];
+
+	request_begin(&req, buffer, sizeof(buffer), CTRL_CMD_GETFAMILY);
+	req.nlh->nlmsg_type = GENL_ID_CTRL;
+	mnl_attr_put_strz(req.nlh, CTRL_ATTR_FAMILY_NAME, BHSEC_FAMILY_NAME);
+	error = nl_do(nl, &req, &records);
+	if (error.code == ENOENT || (!error.code && !records.count))
+		return refuse("the bhsec module is not loaded");
+	if (error.code)
+		return refuse("netlink: %s", strerror(error.code));
+	nl_attrs(records.record[0], attrs, CTRL_ATTR_MAX);
+	nl->family = mnl_attr_get_u16(attrs[CTRL_ATTR_FAMILY_ID]);
+	nl->events = find_group(attrs[CTRL_ATTR_MCAST_GROUPS],
+				BHSEC_MCGRP_EVENTS);
+	nl_records_free(&records);
+	return 0;
+}
+
+static void set_options(struct nl *nl)
+{
+	int on = 1;
+
+	/* sentences come with refusals, copies of requests and their keys do not */
+	mnl_socket_setsockopt(nl->socket, NETLINK_EXT_ACK, &on, sizeof(on));
+	mnl_socket_setsockopt(nl->socket, NETLINK_CAP_ACK, &on, sizeof(on));
+}
+
+/**
+ * nl_open - begin a conversation with the module
+ *
+ * Return: for nl_close(), or NULL after a sentence about the reason.
+ */
+struct nl *nl_open(void)
+{
+	struct nl *nl = calloc(1, sizeof(*nl));
+
+	if (!nl) {
+		refuse("out of memory");
+		return NULL;
+	}
+	nl->socket = mnl_socket_open2(NETLINK_GENERIC, SOCK_CLOEXEC);
+	if (!nl->socket) {
+		refuse("netlink: %s", strerror(errno));
+		free(nl);
+		return NULL;
+	}
+	set_options(nl);
+	if (find_family(nl)) {
+		nl_close(nl);
+		return NULL;
+	}
+	return nl;
+}
+
+/**
+ * nl_close - end a conversation
+ * @nl: NULL is none
+ */
+void nl_close(struct nl *nl)
+{
+	if (!nl)
+		return;
+	mnl_socket_close(nl->socket);
+	free(nl);
+}

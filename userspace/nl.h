@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef BHSEC_NL_H
+#define BHSEC_NL_H
+
+#include <libmnl/libmnl.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bhsec.h"
+
+struct request;
+
+/**
+ * struct nl - a conversation with the module
+ * @socket: one for the life of the process
+ * @family: number of the family
+ * @events: number of the group of events, 0 if there is none
+ * @seq: of the last request
+ * @answer: what the kernel sent last
+ */
+struct nl {
+	struct mnl_socket *socket;
+	uint16_t family;
+	uint32_t events;
+	uint32_t seq;
+	/* room for the largest part of a dump that the kernel makes */
+	char answer[65536] __attribute__((aligned(NLMSG_ALIGNTO)));
+};
+
+/**
+ * struct nl_error - how the kernel refused
+ * @code: positive errno, 0 if it did not
+ * @offset: of the attribute it is about, in the request; 0 if none
+ * @sentence: the reason, empty if there is none
+ */
+struct nl_error {
+	int code;
+	uint32_t offset;
+	char sentence[256];
+};
+
+/**
+ * struct nl_records - the objects that an answer is made of
+ * @record: copies of their messages
+ * @count: number of them
+ * @room: of @record
+ */
+struct nl_records {
+	struct nlmsghdr **record;
+	size_t count;
+	size_t room;
+};
+
+struct nl *nl_open(void);
+void nl_close(struct nl *nl);
+struct nl_error nl_do(struct nl *nl, struct request *req,
+		      struct nl_records *records);
+struct nl_error nl_dump(struct nl *nl, struct request *req,
+			struct nl_records *records);
+void nl_records_free(struct nl_records *records);
+void nl_attrs(const struct nlmsghdr *nlh, const struct nlattr **attrs,
+	      unsigned int max);
+void nl_nested(const struct nlattr *nest, const struct nlattr **attrs,
+	       unsigned int max);
+
+#endif

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The options of a command, by table, and the words that name its object.
+ */
+#include <inttypes.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "message.h"
+#include "number.h"
+#include "options.h"
+#include "refusal.h"
+
+static const char *put_value(struct request *req, const struct option *option,
+			     uint64_t value)
+{
+	uint32_t u32 = value;
+	uint16_t u16 = value;
+	uint8_t u8 = value;
+
+	switch (option->size) {
+	case 1:
+		return request_put(req, option->attr, sizeof(u8), &u8);
+	case 2:
+		return request_put(req, option->attr, sizeof(u16), &u16);
+	case 4:
+		return request_put(req, option->attr, sizeof(u32), &u32);
+	default:
+		return request_put(req, option->attr, sizeof(value), &value);
+	}
+}
+
+/**
+ * put_number - a number within limits
+ * @req: the request
+ * @option: limits, size and attribute
+ * @said: the value
+ *
+ * Return: NULL, or what is wrong, valid until the next call.
+ */
+const char *put_number(struct request *req, const struct option *option,
+		       struct said *said)
+{
+	static char reason[80];
+	uint64_t value;
+
+	if (parse_number(said->text, said->len, &value) &&
+	    value >= option->min && value <= option->max)
+		return put_value(req, option, value);
+	snprintf(reason, sizeof(reason),
+		 "must be a number from %" PRIu64 " to %" PRIu64,
+		 option->min, option->max);
+	return reason;
+}
+
+/**
+ * put_name - a word of an enumeration
+ * @req: the request
+ * @option: words, size and attribute
+ * @said: the value
+ *
+ * Return: NULL, or what is wrong, valid until the next call.
+ */
+const char *put_name(struct request *req, const struct option *option,
+		     struct said *said)
+{
+	static char reason[160];
+	uint32_t value;
+
+	if (names_find(option->names, said->text, &value))
+		return put_value(req, option, value);
+	snprintf(reason, sizeof(reason), "must be one of %s",
+		 names_list(option->names));
+	return reason;
+}
+
+static const struct option *find_option(const struct option *options,
+					unsigned int count, const char *word)
+{
+	unsigned int i;
+
+	for (i = 0; i < count; i++)
+		if (strcmp(options[i].word, word) == 0)
+			return &options[i];
+	return NULL;
+}
+
+/* A key at the wrong place is longer than any word, and never repeated. */
+static int unknown_option(const struct request *req, const char *word)
+{
+	size_t len = strlen(word);
+
+	if (len > WORD_MAX)
+		return misuse("%s: a word of %zu characters is no option",
+			      req->subject, len);
+	return misuse("%s: there is no option '%s'", req->subject, word);
+}
+
+static int take_option(struct words *words, const struct option *option,
+		       struct request *req)
+{
+	struct said said = {
+		.word = option->word,
+		.text = words_take(words),
+		.begin = request_offset(req),
+	};
+	const char *reason;
+
+	if (!said.text)
+		return misuse("%s: %s needs a value", req->subject, said.word);
+	said.len = strlen(said.text);
+	reason = option->put(req, option, &said);
+	if (reason)
+		return refuse_said(req, &said, reason, "");
+	request_said(req, &said);
+	return 0;
+}
+
+/**
+ * options_take - turn the rest of a command into attributes
+ * @words: the command
+ * @options: the options that it has, at most 64
+ * @count: number of them
+ * @req: the request
+ *
+ * Return: 0, or the exit status after a sentence.
+ */
+int options_take(struct words *words, const struct option *options,
+		 unsigned int count, struct request *req)
+{
+	const struct option *option;
+	uint64_t seen = 0, bit;
+	const char *word;
+	int status;
+
+	while ((word = words_take(words))) {
+		option = find_option(options, count, word);
+		if (!option)
+			return unknown_option(req, word);
+		bit = 1ULL << (option - options);
+		if (seen & bit)
+			return misuse("%s: %s is given twice", req->subject,
+				      word);
+		seen |= bit;
+		status = take_option(words, option, req);
+		if (status)
+			return status;
+	}
+	return 0;
+}
+
+/**
+ * take_device - the name of a device
+ * @words: the command
+ * @command: its first words, for a sentence
+ * @device: the result
+ *
+ * Return: 0, or the exit status after a sentence.
+ */
+int take_device(struct words *words, const char *command, char **device)
+{
+	*device = words_take(words);
+	if (!*device)
+		return misuse("%s: the device is missing", command);
+	if (!**device || strlen(*device) >= IF_NAMESIZE)
+		return refuse("%s: device '%s': a name has 1 to %d bytes",
+			      command, *device, IF_NAMESIZE - 1);
+	return 0;
+}
+
+static const char *check_name(const char *name)
+{
+	static const char allowed[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+
+	if (!*name || strlen(name) > BHSEC_NAME_MAX)
+		return "a peer's name has 1 to 63 characters";
+	if (name[strspn(name, allowed)])
+		return "a peer's name is made of A-Z a-z 0-9 . _ -";
+	return NULL;
+}
+
+/**
+ * take_peer - the name of a peer
+ * @words: the command
+ * @command: its first words, for a sentence
+ * @peer: the result
+ *
+ * Return: 0, or the exit status after a sentence.
+ */
+int take_peer(struct words *words, const char *command, char **peer)
+{
+	const char *reason;
+
+	*peer = words_take(words);
+	if (!*peer)
+		return misuse("%s: the peer's name is missing", command);
+	reason = check_name(*peer);
+	return reason ? refuse("peer %s: %s", *peer, reason) : 0;
+}
+
+/**
+ * take_end - nothing may follow
+ * @words: the command
+ * @command: its first words, for a sentence
+ *
+ * Return: 0, or the exit status after a sentence.
+ */
+int take_end(struct words *words, const char *command)
+{
+	const char *word = words_take(words);
+
+	return word ? misuse("%s: '%s' is one word too many", command, word) : 0;
+}
