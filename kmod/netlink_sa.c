@@ -367,6 +367,11 @@ int bhsec_nl_sa_dump(struct sk_buff *msg, struct netlink_callback *cb)
 			       attrs[BHSEC_A_SA_IFNAME], cb->extack);
 	if (IS_ERR(bdev))
 		return PTR_ERR(bdev);
+	if (name && !cb->args[0] && !bhsec_peer_find(bdev, nla_data(name))) {
+		NL_SET_ERR_MSG_ATTR(cb->extack, name, "no such peer");
+		bhsec_nl_device_put(bdev);
+		return -ENOENT;
+	}
 	cb->seq = bdev->generation ?: 1;
 	xa_for_each_start(&bdev->peers_by_id, id, peer, cb->args[0]) {
 		if (id != cb->args[0]) {
