@@ -49,6 +49,7 @@ UDP_ENCAP, UDP_ENCAP_ESPINUDP = 100, 2
 IP_MTU_DISCOVER, IP_MTU, IPV6_MTU_DISCOVER, IPV6_MTU = 10, 14, 23, 24
 PMTUDISC_DO = 2
 ESP_PORT = 4500
+SINK_PORT = 7009
 # Generous: an emulated guest shares its CPUs with whatever the host does.
 PATIENCE = 30
 
@@ -679,6 +680,14 @@ class Capture:
         self.thread.join()
         self.sock.close()
         return self.frames
+
+
+def udp_sink(ns, port=SINK_PORT):
+    """Takes datagrams to a port and says nothing; no ICMP errors go back."""
+    for family, any_address in ((socket.AF_INET, "0.0.0.0"),
+                                (socket.AF_INET6, "::")):
+        sock = ns.socket(family, socket.SOCK_DGRAM)
+        sock.bind((any_address, port))
 
 
 def path_mtu(sock, family):
