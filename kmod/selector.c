@@ -13,6 +13,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "compat.h"
 #include "selector.h"
 
 struct bhsec_selector_node {
@@ -166,7 +167,7 @@ static struct bhsec_selector_node *new_node(const struct bhsec_prefix *prefix,
 {
 	struct bhsec_selector_node *node;
 
-	node = kzalloc(sizeof(*node), GFP_KERNEL_ACCOUNT);
+	node = kzalloc_obj(*node, GFP_KERNEL_ACCOUNT);
 	if (node) {
 		node->prefix = *prefix;
 		RCU_INIT_POINTER(node->owner, owner);

@@ -10,7 +10,7 @@
 void *shim_alloc(size_t size);
 void shim_free(void *object);
 
-#define kzalloc(size, flags) shim_alloc(size)
+#define kzalloc_obj(object, flags) shim_alloc(sizeof(object))
 #define kfree(p) shim_free(p)
 
 #endif
