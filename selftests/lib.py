@@ -92,8 +92,20 @@ def check(condition, message="not so"):
         raise Failure(message)
 
 
+def brief(value, most=600):
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}... ({len(text)})"
+
+
 def check_equal(seen, wanted, what="value"):
-    check(seen == wanted, f"{what}: {seen!r} instead of {wanted!r}")
+    check(seen == wanted, f"{what}: {brief(seen)} instead of {brief(wanted)}")
+
+
+def check_packets(seen, wanted, what="packets on the device"):
+    """All of them, once each, in any order: two CPUs may have had them."""
+    check_equal(len(seen), len(wanted), f"number of {what}")
+    for pair in zip(sorted(seen), sorted(wanted)):
+        check_equal(*pair, what)
 
 
 def wait_for(condition, seconds=PATIENCE, what="condition"):
@@ -320,7 +332,8 @@ class Ns:
         """A socket of this namespace, closed with it."""
         with self:
             sock = socket.socket(*args)
-        if sock.family == socket.AF_INET6:
+        if (sock.family == socket.AF_INET6
+                and sock.type in (socket.SOCK_DGRAM, socket.SOCK_STREAM)):
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if keep:
             self.sockets.append(sock)
@@ -629,6 +642,20 @@ def difference(before, after):
     """The counters that moved, and by how much."""
     return {name: after[name] - before[name] for name in after
             if after[name] != before[name]}
+
+
+def wait_counted(read, before, packets):
+    """What moved in read() since before, once so many packets were counted,
+    or as it is when patience ends."""
+    def moved():
+        now = difference(before, read())
+        count = sum(value for name, value in now.items()
+                    if not name.endswith("_bytes"))
+        return (now,) if count >= packets else None
+    try:
+        return wait_for(moved)[0]
+    except Failure:
+        return difference(before, read())
 
 
 # Traffic
