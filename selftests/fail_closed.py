@@ -1,0 +1,255 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""Whatever is missing, no inner packet leaves in clear: the sender is told,
+the counter of the cause moves, and traffic returns once that is mended.
+
+Host h is behind a, which has a tunnel to b; h and a itself send to b, b sends
+to h, in both families, all the time.
+"""
+
+import errno
+
+from lib import *
+
+MARK = b"never in clear on the underlay: " + secrets.token_hex(8).encode()
+IP_RECVERR, IPV6_RECVERR = 11, 25
+TRAFFIC = {"rx_packets", "rx_bytes", "tx_packets", "tx_bytes"}
+# Drops that are enough to say that it goes on and on.
+SOME = 20
+
+h, a, b = Ns("h"), Ns("a"), Ns("b")
+inside = veth(h, a)
+link = veth(a, b)
+
+
+class Flow:
+    def __init__(self, ns, src, dst):
+        self.name = f"{src} to {dst}"
+        self.replies, self.errors = 0, set()
+        self.sock = ns.socket(family_of(dst), socket.SOCK_DGRAM)
+        if family_of(dst) == socket.AF_INET:
+            self.sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+        else:
+            self.sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
+        self.sock.bind((src, 0))
+        self.peer = dst, 7007
+        self.connected = False
+        self.sock.setblocking(False)
+
+    def step(self):
+        for act in self.send, self.receive:
+            try:
+                act()
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                self.errors.add(error.errno)
+
+    def send(self):
+        # Without a route to start with, connecting fails as sending does.
+        if not self.connected:
+            self.sock.connect(self.peer)
+            self.connected = True
+        self.sock.send(MARK)
+
+    def receive(self):
+        check_equal(self.sock.recv(2048), MARK, "echo")
+        self.replies += 1
+
+
+class Traffic:
+    """Flows through one tunnel, sent by one thread."""
+
+    def __init__(self, t):
+        near, far = "a", "b"
+        self.outward = [Flow(ns, src, t.inner(far, f)) for f in (4, 6)
+                        for ns, src in ((h, behind(t, f)),
+                                        (a, t.inner(near, f)))]
+        self.inward = [Flow(b, t.inner(far, f), behind(t, f)) for f in (4, 6)]
+        self.all = self.outward + self.inward
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        while not self.over.wait(0.003):
+            for flow in self.all:
+                flow.step()
+
+    def stop(self):
+        self.over.set()
+        self.thread.join()
+
+    def replies(self):
+        return [flow.replies for flow in self.all]
+
+    def flows(self):
+        """Every flow is answered again."""
+        before = self.replies()
+        wait_for(lambda: all(now > then + 2 for now, then in
+                             zip(self.replies(), before)),
+                 what=f"replies to {[flow.name for flow in self.all]}")
+
+    def is_told(self, number):
+        for flow in self.outward:
+            flow.errors.clear()
+        wait_for(lambda: all(number in flow.errors for flow in self.outward),
+                 what=f"error {number} at each sender: " + str(
+                     [(flow.name, flow.errors) for flow in self.outward]))
+
+
+def behind(t, family):
+    return t.inner("a", family)[:-1] + "2"
+
+
+def put_behind(t):
+    """Host h gets an address in a's networks, and both the routes."""
+    there = {4: t.b_net4, 6: t.b_net6}
+    h.ip("".join(f"addr add {behind(t, f)} dev lo\n"
+                 f"route add {there[f]} via {inside.address(a, f)} "
+                 f"src {behind(t, f)}\n" for f in (4, 6)))
+    a.ip("".join(f"route add {behind(t, f)} via {inside.address(h, f)}\n"
+                 for f in (4, 6)))
+
+
+def be_router(ns):
+    """And do not hold errors back, for there are to be many."""
+    with ns:
+        for name, value in (("ipv4/ip_forward", 1),
+                            ("ipv6/conf/all/forwarding", 1),
+                            ("ipv4/icmp_ratelimit", 0),
+                            ("ipv6/icmp/ratelimit", 0)):
+            with open(f"/proc/sys/net/{name}", "w") as setting:
+                setting.write(str(value))
+
+
+def clear_packets(frames):
+    return [frame for frame in frames if MARK in frame]
+
+
+def drops(t, counter, more_than):
+    return wait_for(lambda: (t.stats()[counter] > more_than + SOME)
+                    and t.stats()[counter], what=f"drops counted {counter}")
+
+
+def stands_still(t, traffic, counter):
+    """Drops go on, and nothing gets through."""
+    def still():
+        before, count = traffic.replies(), t.stats()[counter]
+        drops(t, counter, count)
+        return traffic.replies() == before
+    wait_for(still, what="the last reply")
+
+
+def closes(t, counter, take, mend, error=errno.EHOSTUNREACH):
+    before = t.stats()
+    capture = Capture(a, link.if_a)
+    traffic = Traffic(t)
+    try:
+        if take:
+            traffic.flows()
+            take()
+        drops(t, counter, before[counter])
+        traffic.is_told(error)
+        stands_still(t, traffic, counter)
+        mend()
+        traffic.flows()
+    finally:
+        traffic.stop()
+        frames = capture.stop()
+    moved = set(difference(before, t.stats()))
+    check_equal(moved - TRAFFIC, {counter}, "counters that moved")
+    check_equal(len(clear_packets(frames)), 0, "packets in clear")
+    check(frames, "nothing was captured at all")
+
+
+def new_out(t, extra="", **spec):
+    """Another outbound SA takes over; the far end knows it before."""
+    old, t.out = t.out, Sa(t.cipher, **spec)
+    b.ip(t.out.xfrm(t.a_outer, t.b_outer, t.reqid, t.encap))
+    a.bhsec(t.out.bhsec(t.dev, t.peer, "out", extra)
+            + f"sa del {t.dev} {t.peer} out spi {old.spi:#x}\n")
+
+
+def remove_out(t):
+    a.bhsec(f"sa del {t.dev} {t.peer} out spi {t.spi_out:#x}\n")
+
+
+def add_out(t):
+    t.out = t.new_sa()
+    b.ip(t.out.xfrm(t.a_outer, t.b_outer, t.reqid, t.encap))
+    a.bhsec(t.out.bhsec(t.dev, t.peer, "out"))
+
+
+def sa_removed(t):
+    closes(t, "no_key", lambda: remove_out(t), lambda: add_out(t))
+
+
+def sa_expired(t):
+    closes(t, "expired", lambda: new_out(t, f"hard-packets {SOME}"),
+           lambda: new_out(t))
+
+
+def sa_exhausted(t):
+    closes(t, "exhausted",
+           lambda: new_out(t, esn=False, seq=(1 << 32) - 1 - SOME),
+           lambda: new_out(t))
+
+
+def route_gone(t):
+    net, src = (("192.0.2.16/28", t.a_outer) if t.family == 4
+                else ("2001:db8:1::/64", None))
+    back = f"route add {net} dev {link.if_a}" + (f" src {src}" if src else "")
+    closes(t, "no_route", lambda: a.ip(f"route del {net} dev {link.if_a}\n"),
+           lambda: a.ip(back + "\n"))
+
+
+def device_down(t):
+    """With the device its routes go; and what comes in is dropped too."""
+    routes = "".join(line + "\n" for line in t.route_lines("a").splitlines()
+                     if line.startswith("route"))
+    v6_address = f"addr add {t.a_inner6}/128 dev {t.dev} nodad\n"
+    closes(t, "down", lambda: a.ip(f"link set {t.dev} down\n"),
+           lambda: a.ip(f"link set {t.dev} up\n{v6_address}{routes}"),
+           errno.ENETUNREACH)
+
+
+def endpoint_missing():
+    t = Tunnel(a, b, link, n=2, peer="b2")
+    a.ip(t.route_lines("a"))
+    b.ip(t.route_lines("b") + t.state_lines() + t.policy_lines())
+    put_behind(t)
+    a.bhsec(t.peer_lines("a").replace(f"endpoint {t.endpoint('b')} ", ""))
+    closes(t, "no_endpoint", None, lambda: a.bhsec(
+        f"peer set {t.dev} {t.peer} endpoint {t.endpoint('b')}\n"))
+
+
+def seen_in_clear():
+    """The control: the same capture and search find what is in clear."""
+    capture = Capture(a, link.if_a)
+    with a.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
+        sock.sendto(MARK, (link.b4, SINK_PORT))
+    capture.wait(1)
+    check_equal(len(clear_packets(capture.stop())), 1, "packets in clear")
+
+
+be_router(a)
+for ns in h, b:
+    udp_echo(ns, "0.0.0.0")
+    udp_echo(ns, "::")
+udp_sink(b)
+made = tunnels(a, b, link, [{}, {"encap": "esp", "family": 6}])
+for t in made:
+    put_behind(t)
+
+add_case("a packet in clear would be seen", seen_in_clear)
+for t in made:
+    where = f"{t.encap} over IPv{t.family}"
+    add_case(f"{where}: outbound SA removed, no_key", sa_removed, t)
+    add_case(f"{where}: outbound SA expired", sa_expired, t)
+    add_case(f"{where}: outbound SA exhausted", sa_exhausted, t)
+    add_case(f"{where}: no route to the endpoint", route_gone, t)
+add_case("peer without endpoint", endpoint_missing)
+add_case("device down, both directions", device_down, made[0])
+
+main()
