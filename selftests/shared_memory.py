@@ -1,0 +1,260 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""Memory that others hold is never written over: the page cache under
+sendfile and splice, a program's own buffer under MSG_ZEROCOPY, and the copies
+that a packet socket or tc mirred took of a packet without its bytes."""
+
+import itertools
+import mmap
+import tempfile
+
+from lib import *
+from libesp import *
+
+SO_ZEROCOPY, MSG_ZEROCOPY = 60, 0x4000000
+FILE_BYTES = 1 << 20
+PACKETS = 8
+
+a, b = Ns("a"), Ns("b")
+link = veth(a, b)
+udp_sink(a)
+udp_sink(b)
+made = tunnels(a, b, link, [{}, {"encap": "esp", "family": 6},
+                            {"cipher": "chacha20-poly1305", "family": 6}])
+# Inbound SAs of their own: xfrm at b counts for itself on those it sends by.
+numbers = {t: itertools.count(1) for t in made}
+made_up = {t: t.new_sa() for t in made}
+a.bhsec("".join(sa.bhsec(t.dev, t.peer, "in") for t, sa in made_up.items()))
+
+
+def incoming(t, family=4, size=900):
+    """An inner packet from behind b, and its ESP."""
+    inner = udp(t.inner("b", family), t.inner("a", family), 7, SINK_PORT,
+                secrets.token_bytes(size))
+    return inner, seal_packet(made_up[t], next(numbers[t]), inner)
+
+
+def with_file(content):
+    """In a tmpfs or not: what sendfile sends are the pages of its cache."""
+    file = tempfile.TemporaryFile()
+    file.write(content)
+    file.flush()
+    return file
+
+
+def unchanged(file, content):
+    """As every reader and every mapping of it sees it now."""
+    check(os.pread(file.fileno(), len(content) + 1, 0) == content,
+          "the file reads otherwise than it was written")
+    with mmap.mmap(file.fileno(), len(content), prot=mmap.PROT_READ) as view:
+        check(view[:] == content, "the file's mapping has changed")
+
+
+def sender(t):
+    """A socket at b whose datagrams are the tunnel's ESP, for a to open."""
+    family = socket.AF_INET if t.family == 4 else socket.AF_INET6
+    if t.encap == "esp":
+        sock = b.socket(family, socket.SOCK_RAW, IPPROTO_ESP)
+        sock.connect((t.a_outer, 0))
+    else:
+        sock = b.socket(family, socket.SOCK_DGRAM)
+        sock.connect((t.a_outer, t.port))
+    return sock
+
+
+def delivered(t, send, inners):
+    """What is sent is opened and reaches the device, all of it."""
+    capture = Capture(a, t.dev, outgoing=False)
+    before = t.stats()
+    send()
+    check_equal(wait_counted(t.stats, before, len(inners)), {
+        "rx_packets": len(inners), "rx_bytes": sum(map(len, inners))},
+        "counters")
+    check_packets(capture.stop(), inners)
+
+
+def sendfile_of_esp(t):
+    inner, esp = incoming(t)
+    sock, file = sender(t), with_file(esp)
+    delivered(t, lambda: os.sendfile(sock.fileno(), file.fileno(), 0, len(esp)),
+              [inner])
+    unchanged(file, esp)
+
+
+def splice_of_esp(t):
+    """Many datagrams out of one page, for none may lie across two."""
+    pairs = [incoming(t, family, 300) for family in (4, 6)
+             for _ in range(PACKETS // 2)]
+    content = b"".join(esp for _, esp in pairs)
+    sock, file = sender(t), with_file(content)
+    read_end, write_end = os.pipe()
+
+    def send():
+        offset = 0
+        for _, esp in pairs:
+            moved = os.splice(file.fileno(), write_end, len(esp), offset)
+            check_equal(moved, len(esp), "bytes spliced from the file")
+            moved = os.splice(read_end, sock.fileno(), len(esp))
+            check_equal(moved, len(esp), "bytes spliced to the socket")
+            offset += len(esp)
+    delivered(t, send, [inner for inner, _ in pairs])
+    unchanged(file, content)
+    for end in read_end, write_end:
+        os.close(end)
+
+
+def zerocopy_of_esp(t):
+    inner, esp = incoming(t)
+    buffer = bytearray(esp)
+    sock = sender(t)
+    sock.setsockopt(socket.SOL_SOCKET, SO_ZEROCOPY, 1)
+    delivered(t, lambda: sock.send(buffer, MSG_ZEROCOPY), [inner])
+    check(buffer == esp, "the sender's buffer has changed")
+
+
+def sendfile_through(t):
+    """The file's pages are the inner packets' payload."""
+    content = secrets.token_bytes(FILE_BYTES)
+    file = with_file(content)
+    for family in 4, 6:
+        received = collect_stream(t, family, file)
+        check(received == content, "another content arrived")
+        unchanged(file, content)
+
+
+def collect_stream(t, family, file):
+    address, chunks = t.inner("b", family), []
+    kind = family_of(address), socket.SOCK_STREAM
+    with b.socket(*kind, keep=False) as server, \
+            a.socket(*kind, keep=False) as client:
+        server.settimeout(60)
+        server.bind((address, 7010))
+        server.listen()
+        client.connect((address, 7010))
+        conn, _ = server.accept()
+        conn.settimeout(60)
+        thread = threading.Thread(target=lambda: (
+            client.sendfile(file, 0), client.shutdown(socket.SHUT_WR)))
+        thread.start()
+        with conn:
+            while chunk := conn.recv(1 << 16):
+                chunks.append(chunk)
+        thread.join()
+    return b"".join(chunks)
+
+
+def sendfile_of_datagrams(t):
+    content = secrets.token_bytes(1000)
+    file = with_file(content)
+    capture = Capture(b, link.if_b, outgoing=False)
+    with a.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
+        sock.connect((t.b_inner4, SINK_PORT))
+        for _ in range(PACKETS):
+            os.sendfile(sock.fileno(), file.fileno(), 0, len(content))
+    capture.wait(PACKETS)
+    for frame in capture.stop():
+        esp = esp_of(frame)
+        if esp and esp[:4] == t.spi_out.to_bytes(4, "big"):
+            check(content in unseal(t.out, esp), "another content was sealed")
+    unchanged(file, content)
+
+
+def zerocopy_through(t):
+    content = secrets.token_bytes(1000)
+    buffer = bytearray(content)
+    before = t.stats()
+    with a.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, SO_ZEROCOPY, 1)
+        sock.connect((t.b_inner4, SINK_PORT))
+        sock.send(buffer, MSG_ZEROCOPY)
+    wait_for(lambda: t.stats()["tx_packets"] > before["tx_packets"])
+    check(buffer == content, "the sender's buffer has changed")
+
+
+class Late:
+    """A packet socket that is read only when all is over: until then its
+    packets are clones, which share their bytes with those on their way."""
+
+    def __init__(self, ns, ifname):
+        self.sock = ns.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
+        self.sock.bind((ifname, ETH_P_ALL))
+        self.sock.setblocking(False)
+
+    def frames(self):
+        seen = []
+        try:
+            while True:
+                seen.append(self.sock.recv(65536))
+        except BlockingIOError:
+            return seen
+
+
+def all_among(wanted, frames, where):
+    """Each of the packets is there, as the end of a frame or on its own."""
+    for packet in wanted:
+        check(any(packet in frame for frame in frames),
+              f"a packet is not as it was {where}")
+
+
+def copies_coming_in(t, watched):
+    pairs = [incoming(t, family) for family in (4, 6)
+             for _ in range(PACKETS // 2)]
+    late = [(Late(ns, ifname), ifname) for ns, ifname in watched]
+    wire = Wire(t)
+    delivered(t, lambda: [wire.send(esp) for _, esp in pairs],
+              [inner for inner, _ in pairs])
+    for capture, ifname in late:
+        all_among([esp for _, esp in pairs], capture.frames(), f"on {ifname}")
+
+
+def copies_going_out(t, watched):
+    late = [(Late(a, ifname), ifname) for ifname in watched]
+    payloads = [secrets.token_bytes(900) for _ in range(PACKETS)]
+    before = t.stats()
+    for i, data in enumerate(payloads):
+        far = t.inner("b", 6 if i % 2 else 4)
+        with a.socket(family_of(far), socket.SOCK_DGRAM, keep=False) as sock:
+            sock.sendto(data, (far, SINK_PORT))
+    wait_for(lambda: t.stats()["tx_packets"] >= before["tx_packets"] + PACKETS)
+    for capture, ifname in late:
+        all_among(payloads, capture.frames(), f"on {ifname}")
+
+
+def mirror():
+    """What comes in on the underlay, and what goes out through the device."""
+    a.ip("link add mirror0 type dummy\nlink set mirror0 up\n"
+         "link add mirror1 type dummy\nlink set mirror1 up\n")
+    lines = "".join(
+        f"qdisc add dev {dev} clsact\nfilter add dev {dev} {way} matchall "
+        f"action mirred egress mirror dev {to}\n"
+        for dev, way, to in ((link.if_a, "ingress", "mirror0"),
+                             ("bh0", "egress", "mirror1")))
+    a.run(["tc", "-batch", "-"], input=lines)
+
+
+def mirrored():
+    mirror()
+    for t in made:
+        copies_coming_in(t, [(a, "mirror0")])
+        copies_going_out(t, ["mirror1"])
+
+
+for t in made:
+    where = f"{t.cipher} {t.encap} over IPv{t.family}"
+    add_case(f"{where}: sendfile of an ESP datagram", sendfile_of_esp, t)
+    add_case(f"{where}: splice of ESP datagrams", splice_of_esp, t)
+    if t.encap == "udp":    # raw sockets know no MSG_ZEROCOPY
+        add_case(f"{where}: ESP datagram by MSG_ZEROCOPY", zerocopy_of_esp, t)
+    add_case(f"{where}: sendfile of a stream through the tunnel",
+             sendfile_through, t)
+    add_case(f"{where}: sendfile of datagrams through the tunnel",
+             sendfile_of_datagrams, t)
+    add_case(f"{where}: MSG_ZEROCOPY through the tunnel", zerocopy_through, t)
+    add_case(f"{where}: a packet socket's clones of what comes in",
+             copies_coming_in, t, [(a, link.if_a), (b, link.if_b)])
+    add_case(f"{where}: a packet socket's clones of what goes out",
+             copies_going_out, t, ["bh0"])
+add_case("tc mirred's copies, both ways", mirrored)
+
+main()
