@@ -182,7 +182,8 @@ link_modules() {
 make_tools() {
 	"$vm/fetch" "$(. /etc/os-release; echo "$VERSION_CODENAME")" "$1" \
 		conntrack ethtool iperf3 iproute2 iptables iputils-ping kmod \
-		nftables python3 python3-jsonschema python3-scapy python3-yaml \
+		nftables python3 python3-cryptography python3-jsonschema \
+		python3-scapy python3-yaml \
 		socat tcpdump tshark
 	/usr/bin/python3 -m compileall -q "$1/usr/lib/python3/dist-packages"
 }
