@@ -1,0 +1,131 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""Fifty rekeys, make before break, under traffic in both directions: every
+datagram arrives once, through bhsec's counters too, which outlive the SAs."""
+
+import errno
+
+from lib import *
+
+REKEYS = 50
+IN_FLIGHT = 64
+PORT = 7100
+# Traffic leaves the guest's two CPUs some time for the rekeys themselves.
+PAUSE = 0.001
+
+
+class Flow:
+    """Numbered datagrams one way, some of them always on the way.
+
+    xfrm drops a datagram whose state is deleted under it, and tells the
+    sender: it did not go out, so it goes again.
+    """
+
+    def __init__(self, src, dst, source, address, over_xfrm=False):
+        self.sent, self.over_xfrm = 0, over_xfrm
+        self.seen = {}
+        self.over = threading.Event()
+        self.rx = dst.socket(family_of(address), socket.SOCK_DGRAM)
+        self.rx.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20)
+        self.rx.settimeout(0.1)
+        self.rx.bind((address, PORT))
+        self.tx = src.socket(family_of(address), socket.SOCK_DGRAM)
+        self.tx.bind((source, 0))
+        self.tx.connect((address, PORT))
+        self.moved = threading.Semaphore(IN_FLIGHT)
+        self.error = None
+        self.threads = [threading.Thread(target=run, daemon=True)
+                        for run in (self.receive, self.send)]
+        for thread in self.threads:
+            thread.start()
+
+    def send(self):
+        try:
+            while not self.over.is_set():
+                if self.moved.acquire(timeout=0.1):
+                    self.send_one()
+                    self.sent += 1
+                    time.sleep(PAUSE)
+        except OSError as error:
+            self.error = error
+
+    def send_one(self):
+        data = struct.pack(">Q", self.sent) + bytes(92)
+        try:
+            self.tx.send(data)
+        except OSError as error:
+            if error.errno != errno.EINVAL or not self.over_xfrm:
+                raise
+            self.tx.send(data)
+
+    def receive(self):
+        while not self.over.is_set() or len(self.seen) < self.sent:
+            try:
+                number = struct.unpack_from(">Q", self.rx.recv(2048))[0]
+            except TimeoutError:
+                if self.over.is_set():
+                    return
+                continue
+            except OSError:
+                return      # closed, for the case has failed
+            self.seen[number] = self.seen.get(number, 0) + 1
+            self.moved.release()
+
+    def alive(self):
+        check(self.error is None, f"the sender was refused: {self.error}")
+
+    def drained(self):
+        """What was sent by now has arrived, and the next ones too."""
+        goal = self.sent + 10
+        wait_for(lambda: self.alive() or len(self.seen) > goal,
+                 what=f"datagram {goal}, {len(self.seen)} have arrived")
+
+    def stop(self):
+        sender, receiver = self.threads[1], self.threads[0]
+        self.over.set()
+        sender.join()
+        receiver.join()
+        self.alive()
+        missing = [n for n in range(self.sent) if n not in self.seen]
+        twice = [n for n, count in self.seen.items() if count > 1]
+        check(not missing, f"{len(missing)} of {self.sent} lost: {missing[:9]}")
+        check(not twice, f"{len(twice)} arrived twice: {twice[:9]}")
+
+
+def roll_over(tunnel, flows):
+    old = tunnel.rekey(delete_old=False)
+    for flow in flows:
+        flow.drained()
+    tunnel.delete(*old)
+
+
+def check_counters(stats, tx, rx, size):
+    check_equal({name: value for name, value in stats.items() if value},
+                {"tx_packets": tx, "rx_packets": rx, "tx_bytes": tx * size,
+                 "rx_bytes": rx * size}, "counters")
+
+
+def rekey(make, inner):
+    a, b = Ns("a"), Ns("b")
+    tunnel = make(a, b, veth(a, b))
+    near, far = tunnel.inner("a", inner), tunnel.inner("b", inner)
+    udp_echo(b, far)
+    udp_exchange(a, far, [100], near)
+    before = tunnel.stats()
+    flows = [Flow(a, b, near, far), Flow(b, a, far, near, tunnel.far == "xfrm")]
+    for _ in range(REKEYS):
+        roll_over(tunnel, flows)
+    for flow in flows:
+        flow.stop()
+    size = 100 + (28 if inner == 4 else 48)
+    check_counters(difference(before, tunnel.stats()), flows[0].sent,
+                   flows[1].sent, size)
+    ksft.print_msg(f"{flows[0].sent} + {flows[1].sent} datagrams")
+    check_equal(len(tunnel.a.peer("bh0", "b")["sas"]), 2, "SAs left")
+
+
+add_case("50 rekeys against xfrm lose nothing and repeat nothing", rekey,
+         tunnel_xfrm, 4)
+add_case("50 rekeys between bhsec and bhsec lose nothing and repeat nothing",
+         rekey, tunnel_bhsec, 6)
+main()
