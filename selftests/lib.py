@@ -49,7 +49,7 @@ UDP_ENCAP, UDP_ENCAP_ESPINUDP = 100, 2
 IP_MTU_DISCOVER, IP_MTU, IPV6_MTU_DISCOVER, IPV6_MTU = 10, 14, 23, 24
 PMTUDISC_DO = 2
 ESP_PORT = 4500
-SINK_PORT = 7009
+SINK_PORT = 47100
 # Generous: an emulated guest shares its CPUs with whatever the host does.
 PATIENCE = 30
 
@@ -707,6 +707,39 @@ class Capture:
         self.thread.join()
         self.sock.close()
         return self.frames
+
+
+class Monitor:
+    """`bhsec monitor -j` in a namespace; .events grows as they come."""
+
+    def __init__(self, ns):
+        self.events = []
+        self.process = ns.popen(["bhsec", "monitor", "-j"], text=True,
+                                stdout=subprocess.PIPE)
+        wait_for(lambda: self.subscribed(ns), what="the monitor's start")
+        self.thread = threading.Thread(target=self.collect, daemon=True)
+        self.thread.start()
+
+    def subscribed(self, ns):
+        """Is there a socket of the process that has joined a group?"""
+        with ns, open("/proc/thread-self/net/netlink", encoding="ascii") as lines:
+            rows = [line.split() for line in lines]
+        return any(row[2] == str(self.process.pid) and int(row[3], 16)
+                   for row in rows[1:])
+
+    def collect(self):
+        for line in self.process.stdout:
+            self.events.append(json.loads(line))
+
+    def of(self, spi, *names):
+        """Those about an SPI, of these names (none: of all)."""
+        return [e for e in list(self.events) if int(e["spi"], 0) == spi
+                and (not names or e["event"] in names)]
+
+    def wait(self, spi, name, count=1):
+        wait_for(lambda: len(self.of(spi, name)) >= count,
+                 what=f"event {name} of {spi:#x}")
+        return self.of(spi, name)
 
 
 def udp_sink(ns, port=SINK_PORT):
