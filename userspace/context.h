@@ -23,7 +23,7 @@ struct context {
 	bool in_batch;
 	bool batch_on_stdin;
 	struct nl *nl;
-	char buffer[REQUEST_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
+	uint32_t buffer[REQUEST_SIZE / sizeof(uint32_t)];
 };
 
 bool context_connect(struct context *ctx);

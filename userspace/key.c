@@ -83,7 +83,9 @@ static long decode_base64(const char *text, size_t len, uint8_t *bytes,
 		count++;
 	}
 	/* the bits that padding leaves over are zero in what an encoder wrote */
-	return bits & ((1U << 2 * padding) - 1) ? -1 : (long)count;
+	if (bits & ((1U << 2 * padding) - 1))
+		return -1;
+	return count;
 }
 
 static const char *wrong_length(long have, uint32_t cipher)

@@ -2,6 +2,8 @@
 #ifndef BHSEC_MESSAGE_H
 #define BHSEC_MESSAGE_H
 
+#include "util.h"
+
 /* Exit statuses besides 0, done. */
 enum {
 	EXIT_REFUSED = 1,
@@ -13,7 +15,7 @@ void message_progress(unsigned long lines);
 void message_progress_end(void);
 
 /* Both print one sentence and return the status that goes with it. */
-int refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
-int misuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
+int refuse(const char *format, ...) __printf(1, 2);
+int misuse(const char *format, ...) __printf(1, 2);
 
 #endif

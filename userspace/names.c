@@ -8,41 +8,56 @@
 #include "names.h"
 #include "util.h"
 
-#define NAMES(variable, ...)						\
-	static const char *const variable##_list[] = { __VA_ARGS__ };	\
-	const struct names variable = {					\
-		.name = variable##_list,				\
-		.count = ARRAY_SIZE(variable##_list),			\
-	}
+#define NAMES(list) { .name = (list), .count = ARRAY_SIZE(list) }
 
-NAMES(switch_names, "off", "on");
+static const char *const switches[] = {
+	"off",
+	"on",
+};
 
-NAMES(direction_names,
+const struct names switch_names = NAMES(switches);
+
+static const char *const directions[] = {
 	[BHSEC_DIRECTION_IN] = "in",
-	[BHSEC_DIRECTION_OUT] = "out");
+	[BHSEC_DIRECTION_OUT] = "out",
+};
 
-NAMES(encap_names,
+const struct names direction_names = NAMES(directions);
+
+static const char *const encaps[] = {
 	[BHSEC_ENCAP_UDP] = "udp",
-	[BHSEC_ENCAP_ESP] = "esp");
+	[BHSEC_ENCAP_ESP] = "esp",
+};
 
-NAMES(df_names,
+const struct names encap_names = NAMES(encaps);
+
+static const char *const df_modes[] = {
 	[BHSEC_DF_COPY] = "copy",
 	[BHSEC_DF_SET] = "set",
-	[BHSEC_DF_CLEAR] = "clear");
+	[BHSEC_DF_CLEAR] = "clear",
+};
 
-NAMES(cipher_names,
+const struct names df_names = NAMES(df_modes);
+
+static const char *const ciphers[] = {
 	[BHSEC_CIPHER_AES_GCM_128] = "aes-gcm-128",
 	[BHSEC_CIPHER_AES_GCM_256] = "aes-gcm-256",
 	[BHSEC_CIPHER_CHACHA20_POLY1305] = "chacha20-poly1305",
 	[BHSEC_CIPHER_AES_CCM_128] = "aes-ccm-128",
-	[BHSEC_CIPHER_AES_CCM_256] = "aes-ccm-256");
+	[BHSEC_CIPHER_AES_CCM_256] = "aes-ccm-256",
+};
 
-NAMES(state_names,
+const struct names cipher_names = NAMES(ciphers);
+
+static const char *const states[] = {
 	[BHSEC_SA_STATE_ACTIVE] = "active",
 	[BHSEC_SA_STATE_EXPIRED] = "expired",
-	[BHSEC_SA_STATE_EXHAUSTED] = "exhausted");
+	[BHSEC_SA_STATE_EXHAUSTED] = "exhausted",
+};
 
-NAMES(event_names,
+const struct names state_names = NAMES(states);
+
+static const char *const events[] = {
 	[BHSEC_EVENT_NO_SA] = "no_sa",
 	[BHSEC_EVENT_AUTH] = "auth",
 	[BHSEC_EVENT_REPLAY] = "replay",
@@ -53,7 +68,10 @@ NAMES(event_names,
 	[BHSEC_EVENT_ENCAP] = "encap",
 	[BHSEC_EVENT_SOFT] = "soft",
 	[BHSEC_EVENT_EXPIRED] = "expired",
-	[BHSEC_EVENT_EXHAUSTED] = "exhausted");
+	[BHSEC_EVENT_EXHAUSTED] = "exhausted",
+};
+
+const struct names event_names = NAMES(events);
 
 const char *const stats_names[BHSEC_A_STATS_MAX + 1] = {
 	[BHSEC_A_STATS_RX_PACKETS] = "rx_packets",

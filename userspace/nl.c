@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/genetlink.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -104,8 +105,8 @@ static void take_ext_ack(const struct nlmsghdr *nlh, size_t header,
 	mnl_attr_for_each(attr, nlh, header) {
 		switch (mnl_attr_get_type(attr)) {
 		case NLMSGERR_ATTR_MSG:
-			strncpy(error->sentence, mnl_attr_get_str(attr),
-				sizeof(error->sentence) - 1);
+			snprintf(error->sentence, sizeof(error->sentence), "%s",
+				 mnl_attr_get_str(attr));
 			break;
 		case NLMSGERR_ATTR_OFFS:
 			error->offset = mnl_attr_get_u32(attr);
@@ -114,7 +115,7 @@ static void take_ext_ack(const struct nlmsghdr *nlh, size_t header,
 	}
 }
 
-/* An error, or the acknowledgement that ends a request. */
+/* An error, or the acknowledgment that ends a request. */
 static void take_ack(const struct nlmsghdr *nlh, struct nl_error *error)
 {
 	const struct nlmsgerr *ack = mnl_nlmsg_get_payload(nlh);
@@ -240,7 +241,8 @@ struct nl_error nl_dump(struct nl *nl, struct request *req,
 		nl_records_free(records);
 	}
 	error.code = EAGAIN;
-	strcpy(error.sentence, "it changes too fast to be shown");
+	snprintf(error.sentence, sizeof(error.sentence),
+		 "it changes too fast to be shown");
 	return error;
 }
 
@@ -266,7 +268,7 @@ static int find_family(struct nl *nl)
 	struct nl_records records = {};
 	struct nl_error error;
 	struct request req;
-	char buffer[128];
+	uint32_t buffer[32];
 
 	request_begin(&req, buffer, sizeof(buffer), CTRL_CMD_GETFAMILY);
 	req.nlh->nlmsg_type = GENL_ID_CTRL;

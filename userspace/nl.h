@@ -24,7 +24,7 @@ struct nl {
 	uint32_t events;
 	uint32_t seq;
 	/* room for the largest part of a dump that the kernel makes */
-	char answer[65536] __attribute__((aligned(NLMSG_ALIGNTO)));
+	uint32_t answer[65536 / sizeof(uint32_t)];
 };
 
 /**

@@ -12,23 +12,23 @@ static void put_escaped(const char *text)
 {
 	const unsigned char *c;
 
-	putchar('"');
+	putchar_unlocked('"');
 	for (c = (const unsigned char *)text; *c; c++) {
 		if (*c < 0x20 || *c == 0x7f)
 			printf("\\u%04x", *c);
 		else if (*c == '"' || *c == '\\')
 			printf("\\%c", *c);
 		else
-			putchar(*c);
+			putchar_unlocked(*c);
 	}
-	putchar('"');
+	putchar_unlocked('"');
 }
 
 static void put_key(const char *word)
 {
-	putchar('"');
+	putchar_unlocked('"');
 	for (; *word; word++)
-		putchar(*word == '-' ? '_' : *word);
+		putchar_unlocked(*word == '-' ? '_' : *word);
 	fputs("\":", stdout);
 }
 
@@ -36,7 +36,7 @@ static void put_key(const char *word)
 static void put_word(struct output *out, const char *word)
 {
 	if (out->begun)
-		putchar(out->json ? ',' : ' ');
+		putchar_unlocked(out->json ? ',' : ' ');
 	out->begun = true;
 	if (!word)
 		return;
@@ -56,7 +56,7 @@ void out_line(struct output *out, unsigned int indent)
 	if (out->json)
 		return;
 	if (out->begun)
-		putchar('\n');
+		putchar_unlocked('\n');
 	printf("%*s", 2 * (int)indent, "");
 	out->begun = false;
 }
@@ -68,7 +68,7 @@ void out_line(struct output *out, unsigned int indent)
 void out_end(struct output *out)
 {
 	if (out->begun)
-		putchar('\n');
+		putchar_unlocked('\n');
 	out->begun = false;
 }
 
@@ -77,7 +77,7 @@ static void open_json(struct output *out, const char *key, char bracket)
 	if (!out->json)
 		return;
 	put_word(out, key);
-	putchar(bracket);
+	putchar_unlocked(bracket);
 	out->begun = false;
 }
 
@@ -85,7 +85,7 @@ static void close_json(struct output *out, char bracket)
 {
 	if (!out->json)
 		return;
-	putchar(bracket);
+	putchar_unlocked(bracket);
 	out->begun = true;
 }
 
@@ -215,7 +215,7 @@ void out_list(struct output *out, const char *word)
 {
 	put_word(out, word);
 	if (out->json)
-		putchar('[');
+		putchar_unlocked('[');
 	out->begun = false;
 }
 
@@ -227,7 +227,7 @@ void out_list(struct output *out, const char *word)
 void out_member(struct output *out, const char *value)
 {
 	if (out->begun)
-		putchar(',');
+		putchar_unlocked(',');
 	out->begun = true;
 	if (out->json)
 		put_escaped(value);
@@ -243,7 +243,7 @@ void out_member(struct output *out, const char *value)
 void out_list_end(struct output *out, const char *none)
 {
 	if (out->json)
-		putchar(']');
+		putchar_unlocked(']');
 	else if (!out->begun)
 		fputs(none, stdout);
 	out->begun = true;

@@ -38,7 +38,7 @@ static uint8_t command_of(const struct request *req)
 static void dump(struct nl *nl, uint8_t command, uint16_t attr,
 		 const char *device, struct nl_records *records)
 {
-	char buffer[REQUEST_NAME_SIZE];
+	uint32_t buffer[REQUEST_NAME_SIZE / sizeof(uint32_t)];
 	struct request req;
 
 	request_begin(&req, buffer, sizeof(buffer), command);
@@ -159,7 +159,7 @@ static void find_port(struct nl *nl, const struct request *req,
 {
 	const struct nlattr *attrs[BHSEC_A_DEVICE_MAX + 1];
 	struct nl_records devices = {};
-	char buffer[REQUEST_NAME_SIZE];
+	uint32_t buffer[REQUEST_NAME_SIZE / sizeof(uint32_t)];
 	struct request get;
 
 	request_begin(&get, buffer, sizeof(buffer), BHSEC_CMD_DEV_GET);
@@ -295,7 +295,10 @@ int refusal(struct nl *nl, const struct request *req,
 		member = find_holder(nl, req, said, &holder);
 		offset = member ? member : offset;
 	}
-	if (error->code == EADDRINUSE && command_of(req) == BHSEC_CMD_SA_ADD)
+	if (error->code == EADDRINUSE && command_of(req) == BHSEC_CMD_SA_ADD) {
+		/* the port is the device's, no word of the command is wrong */
+		said = NULL;
 		find_port(nl, req, &holder);
+	}
 	return say(req, said, offset, sentence_of(error), holder.text);
 }

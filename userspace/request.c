@@ -15,7 +15,7 @@
  * @size: of @buffer
  * @command: BHSEC_CMD_*
  */
-void request_begin(struct request *req, char *buffer, size_t size,
+void request_begin(struct request *req, void *buffer, size_t size,
 		   uint8_t command)
 {
 	struct genlmsghdr *genl;

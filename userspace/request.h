@@ -9,7 +9,10 @@
 #include "address.h"
 #include "nl.h"
 
-/* Room for two lists of prefixes of the greatest length that a nest has. */
+/*
+ * Room for two lists of prefixes of the greatest length that a nest has.
+ * Netlink wants messages at the boundary of a word: buffers are made of words.
+ */
 #define REQUEST_SIZE (3 * 65536)
 
 /* Enough for the requests of look-ups, which name an object and no more. */
@@ -47,7 +50,7 @@ struct request {
 	unsigned int count;
 };
 
-void request_begin(struct request *req, char *buffer, size_t size,
+void request_begin(struct request *req, void *buffer, size_t size,
 		   uint8_t command);
 void request_wipe(struct request *req);
 uint32_t request_offset(const struct request *req);

@@ -2,6 +2,7 @@
 /*
  * bhsec set: settings of a device.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "context.h"
@@ -78,7 +79,7 @@ int cmd_set(struct context *ctx, struct words *words)
 		return misuse("set %s: there is nothing to set", device);
 	request_begin(&req, ctx->buffer, sizeof(ctx->buffer),
 		      BHSEC_CMD_DEV_SET);
-	strcpy(req.subject, device);
+	snprintf(req.subject, sizeof(req.subject), "%s", device);
 	request_put_text(&req, BHSEC_A_DEVICE_IFNAME, device);
 	status = options_take(words, options, ARRAY_SIZE(options), &req);
 	return status ? status : context_send(ctx, &req);

@@ -229,10 +229,11 @@ static void print_peer(struct show *show, const struct nlmsghdr *nlh)
 		  mnl_attr_get_str(attrs[BHSEC_A_PEER_NAME]));
 	print_endpoint(out, attrs);
 	print_name(out, "encap", attrs[BHSEC_A_PEER_ENCAP], &encap_names);
+	print_number(out, "mtu", attrs[BHSEC_A_PEER_MTU]);
+	out_line(out, 2);
 	print_prefixes(out, "selectors", attrs[BHSEC_A_PEER_SELECTORS], "none");
 	print_prefixes(out, "local-selectors",
 		       attrs[BHSEC_A_PEER_LOCAL_SELECTORS], "any");
-	print_number(out, "mtu", attrs[BHSEC_A_PEER_MTU]);
 	print_stats(show, attrs[BHSEC_A_PEER_STATS], 2, true);
 }
 
@@ -402,9 +403,9 @@ static int get_devices(struct show *show, struct nl_records *devices)
 
 	request_begin(&req, ctx->buffer, sizeof(ctx->buffer),
 		      BHSEC_CMD_DEV_GET);
-	strcpy(req.subject, "show");
+	snprintf(req.subject, sizeof(req.subject), "%s",
+		 show->device ? show->device : "show");
 	if (show->device) {
-		strcpy(req.subject, show->device);
 		request_put_text(&req, BHSEC_A_DEVICE_IFNAME, show->device);
 		error = nl_do(ctx->nl, &req, devices);
 	} else {

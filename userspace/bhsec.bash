@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0
+# Completion of bhsec(8) for bash.
+
+_bhsec_devices() {
+	ip -o link show "$@" 2>/dev/null | sed 's/^[0-9]*: \([^:@]*\).*/\1/'
+}
+
+_bhsec_peers() {
+	bhsec show "$1" 2>/dev/null | sed -n 's/^  peer \([^ ]*\) .*/\1/p'
+}
+
+_bhsec_spis() {
+	bhsec show "$1" peer "$2" 2>/dev/null |
+		sed -n "s/^    $3 spi \([^ ]*\) .*/\1/p"
+}
+
+_bhsec_ciphers='aes-gcm-128 aes-gcm-256 chacha20-poly1305 aes-ccm-128 aes-ccm-256'
+
+# The values of an option; what cannot be guessed has none.
+_bhsec_values() {
+	case $1:$2 in
+	set:dev) echo any; _bhsec_devices ;;
+	set:df) echo copy set clear ;;
+	set:dscp) echo copy be ef ;;
+	peer:encap) echo udp esp ;;
+	peer:selectors) echo none ;;
+	peer:local-selectors) echo any ;;
+	sa:cipher) echo $_bhsec_ciphers ;;
+	sa:esn) echo on off ;;
+	sa:dscp) echo be ef ;;
+	esac
+}
+
+# The options of a command that it does not have yet.
+_bhsec_options() {
+	local option given=" $2 "
+
+	for option in $1; do
+		[[ $given == *" $option "* ]] || echo "$option"
+	done
+}
+
+# What may follow the words of "set DEVICE ...".
+_bhsec_set() {
+	local options='port dev fwmark dscp df local window'
+
+	case $# in
+	0) _bhsec_devices type bhsec; echo --help ;;
+	*) if (($# % 2)); then
+		_bhsec_options "$options" "$*"
+	else
+		_bhsec_values set "${!#}"
+	fi ;;
+	esac
+}
+
+# What may follow the words of "peer add DEVICE NAME ...".
+_bhsec_peer() {
+	local options='endpoint encap selectors local-selectors'
+
+	case $#:$1 in
+	0:*) echo add set del --help ;;
+	1:*) _bhsec_devices type bhsec ;;
+	2:add | *:del) [ $# -gt 2 ] || [ "$1" = add ] || _bhsec_peers "$2" ;;
+	2:*) _bhsec_peers "$2" ;;
+	*) if (($# % 2)); then
+		_bhsec_options "$options" "$*"
+	else
+		_bhsec_values peer "${!#}"
+	fi ;;
+	esac
+}
+
+# What may follow the words of "sa add DEVICE PEER in ...".
+_bhsec_sa() {
+	local options='spi cipher key-file esn window dscp seq'
+
+	options+=' '$(echo {soft,hard}-{packets,bytes,seconds})
+	[ "$1" = add ] || options=spi
+	case $#:${!#} in
+	0:*) echo add del --help ;;
+	1:*) _bhsec_devices type bhsec ;;
+	2:*) _bhsec_peers "$2" ;;
+	3:*) echo in out ;;
+	5:spi) [ "$1" = add ] || _bhsec_spis "$2" "$3" "$4" ;;
+	*) if (($# % 2)); then
+		_bhsec_values sa "${!#}"
+	else
+		_bhsec_options "$options" "$*"
+	fi ;;
+	esac
+}
+
+# What may follow the words of "show DEVICE peer NAME".
+_bhsec_show() {
+	case $#:$2 in
+	0:*) _bhsec_devices type bhsec; echo -j --stats --help ;;
+	1:*) echo peer -j --stats ;;
+	2:peer) _bhsec_peers "$1" ;;
+	*) _bhsec_options '-j --stats' "$*" ;;
+	esac
+}
+
+# What may follow the words before the cursor.
+_bhsec_next() {
+	local verb=$1
+
+	case $# in
+	0) echo set peer sa show monitor genkey -batch -j --stats --help --version
+		return ;;
+	esac
+	shift
+	case $verb in
+	set | peer | sa | show) "_bhsec_$verb" "$@" ;;
+	monitor) _bhsec_options '-j --help' "$*" ;;
+	genkey) [ $# -gt 0 ] || echo $_bhsec_ciphers --help ;;
+	-j | --json | --stats) _bhsec_next "$@" ;;
+	esac
+}
+
+_bhsec() {
+	local current=${COMP_WORDS[COMP_CWORD]}
+	local previous=${COMP_WORDS[COMP_CWORD - 1]}
+	local before=("${COMP_WORDS[@]:1:COMP_CWORD - 1}")
+
+	case $previous in
+	key-file | -batch | --batch)
+		mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+	*)
+		mapfile -t COMPREPLY < <(compgen -W "$(_bhsec_next "${before[@]}")" \
+			-- "$current") ;;
+	esac
+}
+
+complete -o filenames -F _bhsec bhsec
