@@ -733,7 +733,7 @@ class Monitor:
 
     def of(self, spi, *names):
         """Those about an SPI, of these names (none: of all)."""
-        return [e for e in list(self.events) if int(e["spi"], 0) == spi
+        return [e for e in list(self.events) if e.get("spi") == spi
                 and (not names or e["event"] in names)]
 
     def wait(self, spi, name, count=1):
