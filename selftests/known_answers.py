@@ -8,12 +8,12 @@ of the cipher alone, which the kernel's crypto self-tests run."""
 import subprocess
 import tempfile
 
+from lib import *
+from libesp import *
+
 from scapy.layers.inet import IP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.ipsec import ESP, SecurityAssociation
-
-from lib import *
-from libesp import *
 
 SCAPY_NAMES = {"aes-gcm-128": "AES-GCM", "aes-gcm-256": "AES-GCM",
                "aes-ccm-128": "AES-CCM", "aes-ccm-256": "AES-CCM",

@@ -34,6 +34,8 @@ import threading
 import time
 import traceback
 
+# Behind all else, or a test could pass for a module of its name.
+sys.path.append(sys.path.pop(0))
 sys.path.insert(0, os.environ.get("KSFT_DIR") or os.path.join(
     os.path.dirname(os.path.realpath(__file__)), "..", "kselftest"))
 import ksft
