@@ -1,0 +1,167 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""Lifetimes in packets, bytes and seconds, in both directions: soft tells once
+and goes on, hard stops exactly there, tells once, and leaves the SA listed."""
+
+from lib import *
+
+INNER = 100                 # bytes of each inner packet
+DATA = bytes(INNER - 28)
+MORE = 5                    # packets sent beyond what passes
+HARD_SECONDS = 3
+
+a, b = Ns("a"), Ns("b")
+link = veth(a, b)
+udp_sink(a)
+udp_sink(b)
+monitor = Monitor(a)
+
+# Limit, and how many packets of INNER bytes pass.
+COUNTED = [
+    ("soft-packets 6 hard-packets 10", 10),
+    ("hard-packets 1", 1),
+    ("soft-bytes 500 hard-bytes 1000", 10),
+    ("hard-bytes 1001", 10),
+    ("hard-bytes 999", 9),
+    ("soft-packets 3 hard-bytes 700", 7),
+    ("hard-packets 4 hard-bytes 100000", 4),
+]
+SOFT_ONLY = ["soft-packets 3", "soft-bytes 250", "soft-packets 12 hard-packets 100"]
+SECONDS = f"soft-seconds 1 hard-seconds {HARD_SECONDS}"
+
+limits = [(limit, passes, direction) for direction in ("out", "in")
+          for limit, passes in [*COUNTED, *((soft, None) for soft in SOFT_ONLY),
+                                (SECONDS, None)]]
+made = tunnels(a, b, link, [{} for _ in limits], far="bhsec")
+
+
+class Limited:
+    """A tunnel whose SA of one direction has a lifetime at host a."""
+
+    def __init__(self, tunnel, limit, direction):
+        self.t, self.limit, self.direction = tunnel, limit, direction
+        self.old = tunnel.in_ if direction == "in" else tunnel.out
+        self.sa = tunnel.new_sa()
+
+    def near_line(self):
+        return self.sa.bhsec("bh0", self.t.peer, self.direction, self.limit)
+
+    def far_line(self):
+        return self.sa.bhsec("bh0", self.t.far_peer,
+                             "out" if self.direction == "in" else "in")
+
+    def send(self, count):
+        """Inner packets in the direction of the lifetime."""
+        t = self.t
+        src, dst, host = (t.b_inner4, t.a_inner4, b) \
+            if self.direction == "in" else (t.a_inner4, t.b_inner4, a)
+        with host.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
+            sock.bind((src, 0))
+            for _ in range(count):
+                try:
+                    sock.sendto(DATA, (dst, SINK_PORT))
+                except OSError:
+                    pass    # the unreachable message about an earlier one
+
+    def moved_by(self, count):
+        """What sending so many moves in the counters at host a."""
+        before = self.t.stats()
+        self.send(count)
+        return wait_counted(self.t.stats, before, count)
+
+    def listed(self):
+        return next(sa for sa in self.t.a.peer("bh0", self.t.peer)["sas"]
+                    if sa["spi"] == self.sa.spi)
+
+    @property
+    def traffic(self):
+        return "rx" if self.direction == "in" else "tx"
+
+
+cases = [(Limited(t, limit, direction), passes)
+         for t, (limit, passes, direction) in zip(made, limits)]
+
+
+def arm(some):
+    """The far end first: an outbound SA is used at once."""
+    first = [one for one in some if one.direction == "out"]
+    second = [one for one in some if one.direction == "in"]
+    b.bhsec("".join(one.far_line() for one in first))
+    a.bhsec("".join(one.near_line() for one in some))
+    b.bhsec("".join(one.far_line() for one in second))
+
+
+def counted(one, passes):
+    sent = passes + MORE
+    check_equal(one.moved_by(sent), {
+        f"{one.traffic}_packets": passes,
+        f"{one.traffic}_bytes": passes * INNER, "expired": MORE}, "counters")
+    (event,) = monitor.wait(one.sa.spi, "expired")
+    check_equal((event["device"], event["peer"], event["direction"]),
+                ("bh0", one.t.peer, one.direction), "event")
+    check_equal(one.listed()["state"], "expired", "state")
+    check_equal(len(monitor.of(one.sa.spi, "soft")), int("soft" in one.limit),
+                "soft events")
+
+
+def soft_only(one):
+    check_equal(one.moved_by(20), {f"{one.traffic}_packets": 20,
+                                   f"{one.traffic}_bytes": 20 * INNER},
+                "counters")
+    monitor.wait(one.sa.spi, "soft")
+    check_equal(one.moved_by(20), {f"{one.traffic}_packets": 20,
+                                   f"{one.traffic}_bytes": 20 * INNER},
+                "counters")
+    check_equal([e["event"] for e in monitor.of(one.sa.spi)], ["soft"], "events")
+    check_equal(one.listed()["state"], "active", "state")
+
+
+def by_time(one):
+    monitor.wait(one.sa.spi, "expired")
+    check_equal([e["event"] for e in monitor.of(one.sa.spi)],
+                ["soft", "expired"], "events")
+    listed = one.listed()
+    check_equal(listed["state"], "expired", "state")
+    check(listed["age"] >= HARD_SECONDS, f"age {listed['age']}")
+    check_equal(one.moved_by(MORE), {"expired": MORE}, "counters")
+
+
+for _one, _passes in cases:
+    _what = f"{_one.limit}, {_one.direction}bound"
+    if _one.limit == SECONDS:
+        add_case(f"{_what}: soft, then the end", by_time, _one)
+    elif _passes:
+        add_case(f"{_what}: {_passes} packets pass", counted, _one, _passes)
+    else:
+        add_case(f"{_what}: told once, goes on", soft_only, _one)
+
+
+@case("an expired SA holds its place until a new one comes, which works")
+def _():
+    one = next(one for one, passes in cases if passes and one.direction == "out")
+    one.t.out = one.sa
+    one.t.rekey(delete_old=False)
+    check_equal(one.moved_by(3), {"tx_packets": 3, "tx_bytes": 3 * INNER},
+                "counters")
+    check_equal(one.listed()["state"], "expired", "the old one's state")
+
+
+@case("lifetimes of 0 and soft ones above hard ones are refused")
+def _():
+    t = made[0]
+    wrong = [f"{kind}-{unit} 0" for kind in ("soft", "hard")
+             for unit in ("packets", "bytes", "seconds")]
+    wrong += [f"soft-{unit} 11 hard-{unit} 10"
+              for unit in ("packets", "bytes", "seconds")]
+    before = len(a.peer("bh0", t.peer)["sas"])
+    for limit in wrong:
+        for direction in ("in", "out"):
+            result = a.bhsec(t.new_sa().bhsec("bh0", t.peer, direction, limit),
+                             check=False)
+            check(result.returncode in (1, 2), f"{limit}: {result.returncode}")
+            check_equal(result.stderr.count("\n"), 1, f"{limit}: lines")
+    check_equal(len(a.peer("bh0", t.peer)["sas"]), before, "SAs")
+
+
+arm([one for one, _ in cases])
+main()
