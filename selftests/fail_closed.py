@@ -105,7 +105,7 @@ def behind(t, family):
 def put_behind(t):
     """Host h gets an address in a's networks, and both the routes."""
     there = {4: t.b_net4, 6: t.b_net6}
-    h.ip("".join(f"addr add {behind(t, f)} dev lo\n"
+    h.ip("".join(f"addr add {behind(t, f)} dev lo{' nodad' * (f == 6)}\n"
                  f"route add {there[f]} via {inside.address(a, f)} "
                  f"src {behind(t, f)}\n" for f in (4, 6)))
     a.ip("".join(f"route add {behind(t, f)} via {inside.address(h, f)}\n"
