@@ -125,6 +125,7 @@ need_source() {
 in_root() {
 	local root=$1 d
 	shift
+	[ "$(id -u)" = 0 ] || die "a kernel's own compiler runs in a chroot: be root"
 	for d in "$cache" "$top"; do
 		mkdir -p "$root$d"
 	done
