@@ -101,7 +101,7 @@ static int run_words(struct context *ctx, struct words *words)
 	}
 	verb = find_verb(word);
 	if (!verb)
-		return misuse("there is no command '%s', see bhsec --help", word);
+		return misuse("%s is no command, see bhsec --help", quoted(word));
 	return run_verb(ctx, verb, words);
 }
 

@@ -220,7 +220,7 @@ static int take_flags(struct output *out, struct words *words)
 
 	while ((word = words_take(words))) {
 		if (strcmp(word, "-j") != 0 && strcmp(word, "--json") != 0)
-			return misuse("monitor: '%s' is one word too many", word);
+			return misuse("monitor: %s is too much", quoted(word));
 		out->json = true;
 	}
 	return 0;
@@ -245,15 +245,12 @@ int cmd_monitor(struct context *ctx, struct words *words)
 	status = take_flags(&out, words);
 	if (status)
 		return status;
-	if (!context_connect(ctx))
-		return EXIT_REFUSED;
-	status = subscribe(ctx->nl);
-	if (status)
-		return status;
 	signals = open_signals();
 	if (signals < 0)
 		return refuse("monitor: %s", strerror(errno));
-	status = watch(ctx->nl, &out, signals);
+	status = context_connect(ctx) ? subscribe(ctx->nl) : EXIT_REFUSED;
+	if (!status)
+		status = watch(ctx->nl, &out, signals);
 	close(signals);
 	return status;
 }

@@ -272,7 +272,7 @@ static int find_family(struct nl *nl)
 
 	request_begin(&req, buffer, sizeof(buffer), CTRL_CMD_GETFAMILY);
 	req.nlh->nlmsg_type = GENL_ID_CTRL;
-	mnl_attr_put_strz(req.nlh, CTRL_ATTR_FAMILY_NAME, BHSEC_FAMILY_NAME);
+	request_put_text(&req, CTRL_ATTR_FAMILY_NAME, BHSEC_FAMILY_NAME);
 	error = nl_do(nl, &req, &records);
 	if (error.code == ENOENT || (!error.code && !records.count))
 		return refuse("the bhsec module is not loaded");

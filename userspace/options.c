@@ -86,17 +86,6 @@ static const struct option *find_option(const struct option *options,
 	return NULL;
 }
 
-/* A key at the wrong place is longer than any word, and never repeated. */
-static int unknown_option(const struct request *req, const char *word)
-{
-	size_t len = strlen(word);
-
-	if (len > WORD_MAX)
-		return misuse("%s: a word of %zu characters is no option",
-			      req->subject, len);
-	return misuse("%s: there is no option '%s'", req->subject, word);
-}
-
 static int take_option(struct words *words, const struct option *option,
 		       struct request *req)
 {
@@ -137,7 +126,8 @@ int options_take(struct words *words, const struct option *options,
 	while ((word = words_take(words))) {
 		option = find_option(options, count, word);
 		if (!option)
-			return unknown_option(req, word);
+			return misuse("%s: %s is no option", req->subject,
+				      quoted(word));
 		bit = 1ULL << (option - options);
 		if (seen & bit)
 			return misuse("%s: %s is given twice", req->subject,
@@ -211,5 +201,5 @@ int take_end(struct words *words, const char *command)
 {
 	const char *word = words_take(words);
 
-	return word ? misuse("%s: '%s' is one word too many", command, word) : 0;
+	return word ? misuse("%s: %s is too much", command, quoted(word)) : 0;
 }

@@ -8,9 +8,6 @@
 #include "request.h"
 #include "words.h"
 
-/* No word of the grammar is longer, and no key is as short. */
-#define WORD_MAX 20
-
 /**
  * struct option - an option of a command
  * @word: its name

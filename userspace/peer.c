@@ -161,5 +161,5 @@ int cmd_peer(struct context *ctx, struct words *words)
 		return peer_set(ctx, words);
 	if (strcmp(word, "del") == 0)
 		return peer_del(ctx, words);
-	return misuse("peer: '%s' is none of add, set, del", word);
+	return misuse("peer: %s is none of add, set, del", quoted(word));
 }

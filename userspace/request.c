@@ -90,9 +90,14 @@ const struct said *request_find(const struct request *req, uint32_t offset)
 const char *request_put(struct request *req, uint16_t attr, size_t len,
 			const void *data)
 {
-	if (mnl_attr_put_check(req->nlh, req->size, attr, len, data))
-		return NULL;
-	return "this is too long for one request";
+	char *end;
+
+	if (!mnl_attr_put_check(req->nlh, req->size, attr, len, data))
+		return "this is too long for one request";
+	/* libmnl leaves what was there before between two attributes */
+	end = mnl_nlmsg_get_payload_tail(req->nlh);
+	memset(end - (MNL_ALIGN(len) - len), 0, MNL_ALIGN(len) - len);
+	return NULL;
 }
 
 /**

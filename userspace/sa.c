@@ -129,8 +129,8 @@ static int take_direction(struct words *words, const char *command,
 		return misuse("%s: the direction, in or out, is missing",
 			      command);
 	if (!names_find(&direction_names, word, direction))
-		return misuse("%s: '%s' is no direction: in or out", command,
-			      word);
+		return misuse("%s: %s is no direction: in or out", command,
+			      quoted(word));
 	return 0;
 }
 
@@ -259,5 +259,5 @@ int cmd_sa(struct context *ctx, struct words *words)
 		return sa_add(ctx, words);
 	if (strcmp(word, "del") == 0)
 		return sa_del(ctx, words);
-	return misuse("sa: '%s' is none of add, del", word);
+	return misuse("sa: %s is none of add, del", quoted(word));
 }

@@ -424,6 +424,7 @@ static int show_all(struct show *show)
 		return EXIT_REFUSED;
 	status = get_devices(show, &devices);
 	if (!status) {
+		message_progress_end();
 		out_array(&show->out, NULL);
 		for (i = 0; i < devices.count && !status; i++)
 			status = show_device(show, devices.record[i]);

@@ -2,6 +2,7 @@
 /*
  * A command, word by word.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "words.h"
@@ -58,4 +59,22 @@ bool words_take_if(struct words *words, const char *word)
 bool is_help(const char *word)
 {
 	return word && strcmp(word, "--help") == 0;
+}
+
+/**
+ * quoted - a word that was not understood, for a sentence
+ * @word: the word; what may be a key at the wrong place is not repeated
+ *
+ * Return: valid until the next call.
+ */
+const char *quoted(const char *word)
+{
+	static char text[WORD_MAX + 32];
+	size_t len = strlen(word);
+
+	if (len > WORD_MAX)
+		snprintf(text, sizeof(text), "a word of %zu characters", len);
+	else
+		snprintf(text, sizeof(text), "'%s'", word);
+	return text;
 }

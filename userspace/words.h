@@ -4,6 +4,9 @@
 
 #include <stdbool.h>
 
+/* No word of the grammar is longer, and no key is as short. */
+#define WORD_MAX 20
+
 /**
  * struct words - a command, word by word
  * @word: the words
@@ -20,5 +23,6 @@ char *words_peek(const struct words *words);
 char *words_take(struct words *words);
 bool words_take_if(struct words *words, const char *word);
 bool is_help(const char *word);
+const char *quoted(const char *word);
 
 #endif
