@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Namespaces, programs in them, conditions to wait for, steps to pass."""
+"""Namespaces, programs in them, conditions to wait for."""
 
 import contextlib
 import ctypes
@@ -55,8 +55,8 @@ def run(netns, *command, stdin=None):
         done = subprocess.run(command, cwd=RUN, input=stdin, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               check=False)
-    check(done.returncode == 0,
-          f"{netns}: {' '.join(command)}: {(done.stderr + done.stdout).strip()}")
+    said = (done.stderr + done.stdout).strip()
+    check(done.returncode == 0, f"{netns}: {' '.join(command)}: {said}")
     return done.stdout
 
 

@@ -8,12 +8,12 @@ import subprocess
 from lib import RUN, inside, run
 
 DRAWING = """\
-                                .-------------.
- bs1  10.0.0.11 -- 203.0.113.1 -|  net: the   |- 192.0.2.1, 2001:db8:1::1 -- ctl  10.0.0.1
-                                | operator's  |
- bs2  10.0.0.12 - 2001:db8:2::1 | IP network  |- 198.51.100.1 ------------- core 10.0.0.2
-                                '-------------'
- bs1-ctl, bs1-core: ESP in UDP over IPv4; bs2-ctl: in UDP over IPv6; ctl-core: raw ESP"""
+                                .----------.
+ bs1 10.0.0.11 -- 203.0.113.1 --| operator |-- 192.0.2.1 ------.
+                                |  network |-- 2001:db8:1::1 --+-- ctl  10.0.0.1
+ bs2 10.0.0.12 -- 2001:db8:2::1-|   (net)  |-- 198.51.100.1 ------ core 10.0.0.2
+                                '----------'
+ bs1-ctl, bs1-core: ESP in UDP over IPv4. bs2-ctl: over IPv6. ctl-core: raw ESP"""
 
 # The underlay address that a site's router has is the last of the subnet.
 UNDERLAY = {
@@ -68,10 +68,11 @@ def batch(netns, lines):
 
 
 def genkey(source, target, generation=1):
+    """Every direction has its own key; root alone reads it."""
     path = f"{RUN}/{key_file(source, target, generation)}"
     with open(path, "w", opener=lambda name, flags:
               os.open(name, flags, mode=0o600)) as key:
-        key.write(run("net", "bhsec", "genkey", cipher(source, target)))
+        key.write(run(source, "bhsec", "genkey", cipher(source, target)))
 
 
 def sa(here, there, direction, generation=1):
@@ -137,8 +138,8 @@ def peers(site):
 
 
 def configure():
-    print("# a key for each direction of each tunnel:")
-    show("all", "bhsec genkey CIPHER >FROM-TO.1")
+    show("all", "bhsec genkey CIPHER >FROM-TO.1     "
+         "(a key for each direction of each tunnel)")
     for one, other, *_ in PAIRS:
         genkey(one, other)
         genkey(other, one)
