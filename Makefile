@@ -4,6 +4,7 @@
 # make test       selftests on Debian's kernels in QEMU [KERNEL=6.1] [T=rekey]
 # make shell      a prompt in such a guest, the demo's topology up [KERNEL=7.2]
 # make demo       the product at work, in one screen
+# make generated  kmod/uapi/bhsec.h anew from kmod/bhsec.yaml
 # make update     take newer kernels and tools, where Debian has them
 
 PREFIX ?= /usr/local
@@ -68,6 +69,13 @@ demo:
 	@$(MAKE) -s tool
 	@selftests/demo/run
 
+generated:
+	@$(VM)/packages
+	@bash -c '. $(VM)/lib.sh; need_source; need_tools; \
+		export PYTHONPATH=$$cache/tools/usr/lib/python3/dist-packages; \
+		export KSFT_DIR=$$linux/tools/testing/selftests/kselftest; \
+		exec /usr/bin/python3 selftests/generated.py --write'
+
 update:
 	@$(VM)/packages
 	@$(VM)/update
@@ -78,4 +86,4 @@ clean:
 		-o -name '.*.cmd' -o -name Module.symvers -o -name modules.order | \
 		xargs rm -f
 
-.PHONY: all module tool install uninstall test shell demo update clean
+.PHONY: all module tool install uninstall test shell demo generated update clean

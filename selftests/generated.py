@@ -1,6 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""The netlink header is what the kernel's generator makes of bhsec.yaml."""
+"""The netlink header is what the kernel's generator makes of bhsec.yaml.
+
+With --write it is made so.
+"""
 
 import tempfile
 
@@ -45,4 +48,9 @@ def _():
     check("BHSEC_DSCP_OTHER" in generate(changed), "the change went unseen")
 
 
-main()
+if sys.argv[1:] == ["--write"]:
+    header = generate(read("kmod/bhsec.yaml"))
+    with open(os.path.join(TOP, "kmod/uapi/bhsec.h"), "w") as file:
+        file.write(header)
+else:
+    main()
