@@ -23,6 +23,9 @@ static struct netlink_range_validation window_range = {
 	.max = BHSEC_WINDOW_MAX,
 };
 
+/* Holds the largest peer; a message of a dump is as large. */
+#define REPLY_MAX SKB_WITH_OVERHEAD(32768)
+
 static const struct nla_policy device_policy[] = {
 	[BHSEC_A_DEVICE_IFINDEX] = { .type = NLA_U32 },
 	[BHSEC_A_DEVICE_IFNAME] = { .type = NLA_NUL_STRING, .len = IFNAMSIZ - 1 },
@@ -250,7 +253,7 @@ static int put_settings(struct sk_buff *msg, struct bhsec_device *bdev)
 int bhsec_nl_reply(struct genl_info *info,
 		   int (*fill)(struct sk_buff *msg, void *object), void *object)
 {
-	struct sk_buff *msg = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
+	struct sk_buff *msg = nlmsg_new(REPLY_MAX, GFP_KERNEL);
 	void *header;
 
 	if (!msg)

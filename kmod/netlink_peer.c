@@ -139,7 +139,7 @@ static int parse_prefixes(const struct nlattr *attr, struct bhsec_prefixes **out
 		count++;
 	if (count > BHSEC_PREFIXES_MAX) {
 		NL_SET_ERR_MSG_ATTR(extack, attr,
-				    "a peer has at most 1024 selectors of a kind");
+				    "a peer has at most 256 selectors of a kind");
 		return -E2BIG;
 	}
 	list = kzalloc(struct_size(list, prefix, count), GFP_KERNEL_ACCOUNT);

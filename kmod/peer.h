@@ -18,7 +18,8 @@ struct netlink_ext_ack;
 struct nlattr;
 
 #define BHSEC_DSCP_COUNT 64
-#define BHSEC_PREFIXES_MAX 1024
+/* Two such lists fit in one message of a dump, which ends at 32 KB. */
+#define BHSEC_PREFIXES_MAX 256
 
 /**
  * struct bhsec_endpoint - where a peer is; replaced as a whole

@@ -464,14 +464,13 @@ bool bhsec_sa_account(struct bhsec_sa *sa, unsigned int bytes)
  */
 int bhsec_sa_reserve(struct bhsec_sa *sa, unsigned int bytes, u64 *seq)
 {
-	if (!bhsec_sa_account(sa, bytes))
-		return BHSEC_A_STATS_EXPIRED;
 	*seq = atomic64_inc_return(&sa->seq);
-	if (likely(*seq <= seq_limit(sa)))
-		return 0;
-	if (sa_stop(sa, BHSEC_SA_STATE_EXHAUSTED))
-		sa_tell(sa, BHSEC_EVENT_EXHAUSTED);
-	return BHSEC_A_STATS_EXHAUSTED;
+	if (unlikely(*seq > seq_limit(sa))) {
+		if (sa_stop(sa, BHSEC_SA_STATE_EXHAUSTED))
+			sa_tell(sa, BHSEC_EVENT_EXHAUSTED);
+		return BHSEC_A_STATS_EXHAUSTED;
+	}
+	return bhsec_sa_account(sa, bytes) ? 0 : BHSEC_A_STATS_EXPIRED;
 }
 
 /**
