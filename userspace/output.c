@@ -4,46 +4,67 @@
  * the text's words and, with '_' for '-', JSON's keys.
  */
 #include <inttypes.h>
+#include <json-c/json.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "output.h"
 
-static void put_escaped(const char *text)
-{
-	const unsigned char *c;
+#define KEY_MAX 32
 
-	putchar_unlocked('"');
-	for (c = (const unsigned char *)text; *c; c++) {
-		if (*c < 0x20 || *c == 0x7f)
-			printf("\\u%04x", *c);
-		else if (*c == '"' || *c == '\\')
-			printf("\\%c", *c);
-		else
-			putchar_unlocked(*c);
-	}
-	putchar_unlocked('"');
-}
-
-static void put_key(const char *word)
-{
-	putchar_unlocked('"');
-	for (; *word; word++)
-		putchar_unlocked(*word == '-' ? '_' : *word);
-	fputs("\":", stdout);
-}
-
-/* What stands between two values, and the word; NULL for a value without. */
+/* What stands between two values of text, and the word; NULL for none. */
 static void put_word(struct output *out, const char *word)
 {
 	if (out->begun)
-		putchar_unlocked(out->json ? ',' : ' ');
+		putchar(' ');
 	out->begun = true;
-	if (!word)
-		return;
-	if (out->json)
-		put_key(word);
-	else
+	if (word)
 		printf("%s ", word);
+}
+
+static void make_key(const char *word, char *key)
+{
+	size_t i;
+
+	for (i = 0; word[i] && i < KEY_MAX - 1; i++)
+		key[i] = word[i] == '-' ? '_' : word[i];
+	key[i] = 0;
+}
+
+/* Put a value into the innermost open object or array. */
+static void add(struct output *out, const char *word, struct json_object *value)
+{
+	struct json_object *parent;
+	char key[KEY_MAX];
+
+	if (!out->depth)
+		return;
+	parent = out->open[out->depth - 1];
+	if (json_object_is_type(parent, json_type_array)) {
+		json_object_array_add(parent, value);
+		return;
+	}
+	make_key(word, key);
+	json_object_object_add(parent, key, value);
+}
+
+static void open_json(struct output *out, const char *word,
+		      struct json_object *value)
+{
+	add(out, word, value);
+	out->open[out->depth++] = value;
+}
+
+/* The outermost one is the result: it is printed when it closes. */
+static void close_json(struct output *out)
+{
+	struct json_object *value = out->open[--out->depth];
+
+	if (out->depth)
+		return;
+	puts(json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN |
+						   JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(value);
 }
 
 /**
@@ -56,7 +77,7 @@ void out_line(struct output *out, unsigned int indent)
 	if (out->json)
 		return;
 	if (out->begun)
-		putchar_unlocked('\n');
+		putchar('\n');
 	printf("%*s", 2 * (int)indent, "");
 	out->begun = false;
 }
@@ -68,25 +89,8 @@ void out_line(struct output *out, unsigned int indent)
 void out_end(struct output *out)
 {
 	if (out->begun)
-		putchar_unlocked('\n');
+		putchar('\n');
 	out->begun = false;
-}
-
-static void open_json(struct output *out, const char *key, char bracket)
-{
-	if (!out->json)
-		return;
-	put_word(out, key);
-	putchar_unlocked(bracket);
-	out->begun = false;
-}
-
-static void close_json(struct output *out, char bracket)
-{
-	if (!out->json)
-		return;
-	putchar_unlocked(bracket);
-	out->begun = true;
 }
 
 /**
@@ -96,7 +100,8 @@ static void close_json(struct output *out, char bracket)
  */
 void out_array(struct output *out, const char *key)
 {
-	open_json(out, key, '[');
+	if (out->json)
+		open_json(out, key, json_object_new_array());
 }
 
 /**
@@ -105,7 +110,8 @@ void out_array(struct output *out, const char *key)
  */
 void out_array_end(struct output *out)
 {
-	close_json(out, ']');
+	if (out->json)
+		close_json(out);
 }
 
 /**
@@ -115,7 +121,8 @@ void out_array_end(struct output *out)
  */
 void out_object(struct output *out, const char *key)
 {
-	open_json(out, key, '{');
+	if (out->json)
+		open_json(out, key, json_object_new_object());
 }
 
 /**
@@ -124,7 +131,8 @@ void out_object(struct output *out, const char *key)
  */
 void out_object_end(struct output *out)
 {
-	close_json(out, '}');
+	if (out->json)
+		close_json(out);
 }
 
 /**
@@ -137,11 +145,12 @@ void out_object_end(struct output *out)
 void out_named(struct output *out, const char *key, const char *word,
 	       const char *value)
 {
-	put_word(out, out->json ? key : word);
-	if (out->json)
-		put_escaped(value);
-	else
-		fputs(value, stdout);
+	if (out->json) {
+		add(out, key, json_object_new_string(value));
+		return;
+	}
+	put_word(out, word);
+	fputs(value, stdout);
 }
 
 /**
@@ -163,6 +172,10 @@ void out_string(struct output *out, const char *word, const char *value)
  */
 void out_number(struct output *out, const char *word, uint64_t value)
 {
+	if (out->json) {
+		add(out, word, json_object_new_uint64(value));
+		return;
+	}
 	put_word(out, word);
 	printf("%" PRIu64, value);
 }
@@ -175,8 +188,12 @@ void out_number(struct output *out, const char *word, uint64_t value)
  */
 void out_hex(struct output *out, const char *word, uint64_t value)
 {
+	if (out->json) {
+		out_number(out, word, value);
+		return;
+	}
 	put_word(out, word);
-	printf(out->json ? "%" PRIu64 : "0x%" PRIx64, value);
+	printf("0x%" PRIx64, value);
 }
 
 /**
@@ -187,11 +204,12 @@ void out_hex(struct output *out, const char *word, uint64_t value)
  */
 void out_switch(struct output *out, const char *word, bool value)
 {
+	if (out->json) {
+		add(out, word, json_object_new_boolean(value));
+		return;
+	}
 	put_word(out, word);
-	if (out->json)
-		fputs(value ? "true" : "false", stdout);
-	else
-		fputs(value ? "on" : "off", stdout);
+	fputs(value ? "on" : "off", stdout);
 }
 
 /**
@@ -202,8 +220,12 @@ void out_switch(struct output *out, const char *word, bool value)
  */
 void out_none(struct output *out, const char *word, const char *text)
 {
+	if (out->json) {
+		add(out, word, NULL);
+		return;
+	}
 	put_word(out, word);
-	fputs(out->json ? "null" : text, stdout);
+	fputs(text, stdout);
 }
 
 /**
@@ -213,9 +235,10 @@ void out_none(struct output *out, const char *word, const char *text)
  */
 void out_list(struct output *out, const char *word)
 {
-	put_word(out, word);
 	if (out->json)
-		putchar_unlocked('[');
+		out_array(out, word);
+	else
+		put_word(out, word);
 	out->begun = false;
 }
 
@@ -226,13 +249,14 @@ void out_list(struct output *out, const char *word)
  */
 void out_member(struct output *out, const char *value)
 {
+	if (out->json) {
+		add(out, NULL, json_object_new_string(value));
+		return;
+	}
 	if (out->begun)
-		putchar_unlocked(',');
+		putchar(',');
 	out->begun = true;
-	if (out->json)
-		put_escaped(value);
-	else
-		fputs(value, stdout);
+	fputs(value, stdout);
 }
 
 /**
@@ -242,9 +266,11 @@ void out_member(struct output *out, const char *value)
  */
 void out_list_end(struct output *out, const char *none)
 {
-	if (out->json)
-		putchar_unlocked(']');
-	else if (!out->begun)
+	if (out->json) {
+		out_array_end(out);
+		return;
+	}
+	if (!out->begun)
 		fputs(none, stdout);
 	out->begun = true;
 }
@@ -260,16 +286,13 @@ static void out_range(struct output *out, unsigned int first, unsigned int last)
 {
 	char text[16];
 
+	if (out->json) {
+		for (; first <= last; first++)
+			add(out, NULL, json_object_new_int(first));
+		return;
+	}
 	snprintf(text, sizeof(text), first == last ? "%u" : "%u-%u", first, last);
 	out_member(out, text);
-}
-
-static void out_numbers(unsigned int first, unsigned int last, bool begun)
-{
-	for (; first <= last; first++) {
-		printf(begun ? ",%u" : "%u", first);
-		begun = true;
-	}
 }
 
 /**
@@ -286,16 +309,11 @@ void out_ranges(struct output *out, const char *word, uint64_t mask,
 
 	out_list(out, word);
 	for (first = 0; first < 64; first = last + 1) {
-		last = last_of_run(mask, first);
-		if (!(mask & 1ULL << first)) {
-			last = first;
+		last = first;
+		if (!(mask & 1ULL << first))
 			continue;
-		}
-		if (out->json)
-			out_numbers(first, last, out->begun);
-		else
-			out_range(out, first, last);
-		out->begun = true;
+		last = last_of_run(mask, first);
+		out_range(out, first, last);
 	}
 	out_list_end(out, none);
 }

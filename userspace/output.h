@@ -5,14 +5,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct json_object;
+
+/* A device in the list of devices, its peers, a peer, its SAs, an SA, a list. */
+#define OUTPUT_DEPTH 8
+
 /**
  * struct output - where a result has got to, as text or as JSON
  * @json: which of the two
- * @begun: something stands on this line, or in this object or array
+ * @begun: text, something stands on this line or in this list
+ * @depth: JSON, how many objects and arrays are open
+ * @open: JSON, these, from the outermost to the innermost
  */
 struct output {
 	bool json;
 	bool begun;
+	unsigned int depth;
+	struct json_object *open[OUTPUT_DEPTH];
 };
 
 void out_line(struct output *out, unsigned int indent);
