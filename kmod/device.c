@@ -11,7 +11,6 @@
 #include <net/ip.h>
 #include <net/ip_tunnels.h>
 #include <net/ipv6.h>
-#include <net/netns/generic.h>
 #include <net/rtnetlink.h>
 
 #include "compat.h"
@@ -50,14 +49,17 @@ static bool parse_inner(struct sk_buff *skb, struct bhsec_inner *inner)
 	if (skb->protocol == htons(ETH_P_IP) &&
 	    pskb_network_may_pull(skb, sizeof(*iph))) {
 		iph = ip_hdr(skb);
+		if (iph->version != 4 || iph->ihl < 5 ||
+		    !pskb_network_may_pull(skb, iph->ihl * 4))
+			return false;
+		iph = ip_hdr(skb);
 		inner->is_ipv6 = false;
 		inner->src = &iph->saddr;
 		inner->dst = &iph->daddr;
 		inner->tos = iph->tos;
 		inner->df = iph->frag_off & htons(IP_DF);
 		inner->len = ntohs(iph->tot_len);
-		return iph->version == 4 && iph->ihl >= 5 &&
-		       inner->len >= iph->ihl * 4 && inner->len <= skb->len;
+		return inner->len >= iph->ihl * 4 && inner->len <= skb->len;
 	}
 	if (skb->protocol == htons(ETH_P_IPV6) &&
 	    pskb_network_may_pull(skb, sizeof(*ip6h))) {
@@ -141,8 +143,8 @@ static struct dst_ops fragment_dst_ops = {
  * ESP. ip_do_fragment() wants a route, which a packet from a packet socket or
  * tc has not; each fragment loses this one on its way through xmit_inner().
  */
-static void fragment_inner(struct sk_buff *skb, struct net_device *dev,
-			   unsigned int mtu)
+static int fragment_inner(struct sk_buff *skb, struct net_device *dev,
+			  unsigned int mtu)
 {
 	struct rtable route = {};
 
@@ -153,7 +155,7 @@ static void fragment_inner(struct sk_buff *skb, struct net_device *dev,
 	skb_dst_set_noref(skb, &route.dst);
 	memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
 	IPCB(skb)->frag_max_size = min(mtu, dev->mtu);
-	ip_do_fragment(dev_net(dev), NULL, skb, xmit_fragment);
+	return ip_do_fragment(dev_net(dev), NULL, skb, xmit_fragment);
 }
 
 /*
@@ -203,8 +205,11 @@ static void xmit_inner(struct sk_buff *skb, struct net_device *dev)
 		if (!outer.may_fragment) {
 			dst_release(dst);
 			bhsec_sa_leave(sa);
-			if (!inner.df) {
-				fragment_inner(skb, dev, mtu);
+			/* below that ip_do_fragment() makes no progress */
+			if (!inner.df && mtu >= IPV4_MIN_MTU) {
+				if (fragment_inner(skb, dev, mtu))
+					count_tx_drop(bdev, peer, NULL,
+						      BHSEC_A_STATS_NOMEM);
 				return;
 			}
 			tell_too_big(skb, &inner, mtu);
@@ -256,6 +261,7 @@ static void forget_outer(struct sk_buff *skb, struct net_device *dev,
 	skb->priority = 0;
 	skb->ip_summed = CHECKSUM_NONE;
 	skb->csum_level = 0;
+	skb->csum_valid = 0;
 	skb->encapsulation = 0;
 	skb_gso_reset(skb);
 	skb->dev = dev;
@@ -279,6 +285,7 @@ void bhsec_device_deliver(struct bhsec_sa *sa, struct sk_buff *skb, bool is_ipv6
 	unsigned int len = skb->len;
 
 	if (!netif_running(bdev->dev)) {
+		DEV_STATS_INC(bdev->dev, rx_dropped);
 		bhsec_sa_count(sa, BHSEC_A_STATS_DOWN, 0);
 		kfree_skb(skb);
 		return;
@@ -304,7 +311,12 @@ void bhsec_device_detach(struct bhsec_device *bdev)
 	unsigned long id;
 
 	ASSERT_RTNL();
-	netif_carrier_off(bdev->dev);
+	/*
+	 * Not netif_carrier_off(): that would put a qdisc in front which drops
+	 * everything uncounted. Packets are to be no_route.
+	 */
+	set_bit(__LINK_STATE_NOCARRIER, &bdev->dev->state);
+	netdev_state_change(bdev->dev);
 	mutex_lock(&bdev->lock);
 	xa_for_each(&bdev->peers_by_id, id, peer)
 		bhsec_peer_drop_sas(peer);
@@ -324,7 +336,7 @@ static int bhsec_dev_init(struct net_device *dev)
 
 	err = gro_cells_init(&bdev->cells, dev);
 	if (!err)
-		list_add(&bdev->list, &bhsec_net(underlay)->devices);
+		bhsec_net_add_device(underlay, bdev);
 	return err;
 }
 

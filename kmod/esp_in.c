@@ -197,11 +197,17 @@ static unsigned int open_payload(struct bhsec_sa *sa, struct sk_buff *skb,
 
 /* RFC 6040 4.2: false where congestion was marked on what cannot carry it. */
 static bool merge_ecn(struct sk_buff *skb, const struct bhsec_inner *inner,
-		      u8 outer)
+		      u8 tos)
 {
+	int outer = skb_network_offset(skb);
+
 	skb_reset_network_header(skb);
 	skb->protocol = inner->is_ipv6 ? htons(ETH_P_IPV6) : htons(ETH_P_IP);
-	return INET_ECN_decapsulate(skb, outer, inner->tos) <= 1;
+	if (INET_ECN_decapsulate(skb, tos, inner->tos) <= 1)
+		return true;
+	/* the event names the outer addresses */
+	skb_set_network_header(skb, outer);
+	return false;
 }
 
 /* Everything after the cipher, for both ways in which it completes. */

@@ -219,11 +219,14 @@ static int sa_add(struct genl_info *info)
  */
 int bhsec_nl_sa_add(struct sk_buff *skb, struct genl_info *info)
 {
-	struct nlattr *key = info->attrs[BHSEC_A_SA_KEY];
-	int err = sa_add(info);
+	int err = sa_add(info), rem;
+	struct nlattr *attr;
 
-	if (key)
-		memzero_explicit(nla_data(key), nla_len(key));
+	/* a request may hold more than the one that was parsed */
+	nla_for_each_attr(attr, genlmsg_data(info->genlhdr),
+			  genlmsg_len(info->genlhdr), rem)
+		if (nla_type(attr) == BHSEC_A_SA_KEY)
+			memzero_explicit(nla_data(attr), nla_len(attr));
 	return err;
 }
 

@@ -182,13 +182,31 @@ static int apply_selectors(struct bhsec_peer *peer,
 	return err;
 }
 
+/**
+ * bhsec_peer_forget_route - look the route to the endpoint up anew
+ * @peer: the peer
+ *
+ * Context: the device's lock is held. Packets that still hold the old route
+ * keep it.
+ */
+void bhsec_peer_forget_route(struct bhsec_peer *peer)
+{
+	struct bhsec_endpoint *endpoint;
+
+	endpoint = config_dereference(peer->bdev, peer->endpoint);
+	if (endpoint)
+		dst_cache_reset(&endpoint->route);
+}
+
 /* Changes that cannot fail; what is taken over is cleared in @config. */
 static void apply_rest(struct bhsec_peer *peer, struct bhsec_peer_config *config)
 {
 	struct bhsec_prefixes *old;
 
-	if (config->has_encap)
+	if (config->has_encap) {
 		peer->encap = config->encap;
+		bhsec_peer_forget_route(peer);
+	}
 	if (config->endpoint) {
 		bhsec_endpoint_free(config_dereference(peer->bdev, peer->endpoint));
 		rcu_assign_pointer(peer->endpoint, config->endpoint);
@@ -354,22 +372,6 @@ bool bhsec_peer_is_local(const struct bhsec_peer *peer, const void *addr,
 		if (bhsec_prefix_covers(&list->prefix[i], addr, is_ipv6))
 			return true;
 	return false;
-}
-
-/**
- * bhsec_peer_forget_route - look the route to the endpoint up anew
- * @peer: the peer
- *
- * Context: the device's lock is held. Packets that still hold the old route
- * keep it.
- */
-void bhsec_peer_forget_route(struct bhsec_peer *peer)
-{
-	struct bhsec_endpoint *endpoint;
-
-	endpoint = config_dereference(peer->bdev, peer->endpoint);
-	if (endpoint)
-		dst_cache_reset(&endpoint->route);
 }
 
 /**

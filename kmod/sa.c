@@ -118,7 +118,8 @@ static void sa_expire(struct bhsec_sa *sa)
 
 static void sa_soften(struct bhsec_sa *sa)
 {
-	if (!test_and_set_bit(0, &sa->soft_told))
+	if (atomic_read(&sa->state) == BHSEC_SA_STATE_ACTIVE &&
+	    !test_and_set_bit(0, &sa->soft_told))
 		sa_tell(sa, BHSEC_EVENT_SOFT);
 }
 
@@ -209,7 +210,9 @@ static struct bhsec_sa *sa_alloc(struct bhsec_peer *peer,
 	sa->tfm = bhsec_aead_alloc(config->cipher, config->key, extack);
 	if (IS_ERR(sa->tfm)) {
 		err = PTR_ERR(sa->tfm);
-		NL_SET_BAD_ATTR(extack, config->attrs[BHSEC_A_SA_CIPHER]);
+		NL_SET_BAD_ATTR(extack, config->attrs[err == -ENOENT ?
+						      BHSEC_A_SA_CIPHER :
+						      BHSEC_A_SA_KEY]);
 		goto exit_users;
 	}
 	sa->peer = peer;
@@ -301,7 +304,8 @@ struct bhsec_sa *bhsec_sa_add(struct bhsec_peer *peer,
 		return sa;
 	err = bhsec_underlay_attach(bdev, sa, extack);
 	if (err) {
-		NL_SET_BAD_ATTR(extack, config->attrs[BHSEC_A_SA_SPI]);
+		if (err == -EEXIST)
+			NL_SET_BAD_ATTR(extack, config->attrs[BHSEC_A_SA_SPI]);
 		sa_stop(sa, BHSEC_SA_STATE_EXPIRED);
 		sa_put(sa);
 		return ERR_PTR(err);
@@ -423,13 +427,12 @@ static bool spend(struct bhsec_sa *sa, atomic64_t *used, u64 amount, u64 soft,
 	if (!soft && !hard)
 		return true;
 	total = atomic64_add_return(amount, used);
-	if (hard && total >= hard) {
-		sa_expire(sa);
-		return total == hard;
-	}
 	if (soft && total >= soft)
 		sa_soften(sa);
-	return true;
+	if (!hard || total < hard)
+		return true;
+	sa_expire(sa);
+	return total == hard;
 }
 
 /**

@@ -64,6 +64,22 @@ struct bhsec_net *bhsec_net(const struct net *net)
 }
 
 /**
+ * bhsec_net_add_device - a device gets its underlay
+ * @net: the underlay netns
+ * @bdev: the device; it leaves the list by itself
+ *
+ * Context: rtnl is held.
+ */
+void bhsec_net_add_device(struct net *net, struct bhsec_device *bdev)
+{
+	struct bhsec_net *bnet = bhsec_net(net);
+
+	ASSERT_RTNL();
+	list_add(&bdev->list, &bnet->devices);
+	bnet->used = true;
+}
+
+/**
  * bhsec_sa_by_spi - the inbound SA of an SPI
  * @net: underlay netns
  * @spi: network byte order
@@ -226,7 +242,8 @@ static struct net *underlay_of(struct bhsec_device *bdev)
  * the old ones close first; datagrams that arrive in between are lost.
  *
  * Context: may sleep; the device's lock is held.
- * Return: 0 or a negative error; the old sockets are open again then.
+ * Return: 0 or a negative error; the old sockets are open again then, unless
+ * somebody took the port meanwhile: the next SA tries again.
  */
 int bhsec_port_move(struct bhsec_device *bdev,
 		    const struct bhsec_settings *settings,
@@ -235,11 +252,13 @@ int bhsec_port_move(struct bhsec_device *bdev,
 	struct net *net = underlay_of(bdev);
 	struct bhsec_port *port;
 
-	if (!bdev->port || (settings->port == bdev->settings.port &&
-			    settings->ifindex == bdev->settings.ifindex &&
-			    settings->mark == bdev->settings.mark))
+	if (!bdev->udp_sas ||
+	    (bdev->port && settings->port == bdev->settings.port &&
+	     settings->ifindex == bdev->settings.ifindex &&
+	     settings->mark == bdev->settings.mark))
 		return 0;
-	put_port(net, bdev->port);
+	if (bdev->port)
+		put_port(net, bdev->port);
 	port = get_port(net, settings, extack);
 	if (!IS_ERR(port)) {
 		bdev->port = port;
@@ -257,7 +276,7 @@ static int hold_port(struct bhsec_device *bdev, struct netlink_ext_ack *extack)
 {
 	struct bhsec_port *port;
 
-	if (!bdev->udp_sas) {
+	if (!bdev->port) {
 		port = get_port(underlay_of(bdev), &bdev->settings, extack);
 		if (IS_ERR(port))
 			return PTR_ERR(port);
@@ -284,8 +303,8 @@ static int publish(struct net *net, struct bhsec_sa *sa,
 	if (sa->outbound)
 		return rhltable_insert(&bnet->outbound, &sa->out_node,
 				       outbound_params);
-	if (sa->peer->encap == BHSEC_ENCAP_ESP &&
-	    bhsec_xfrm_has_spi(net, sa->spi)) {
+	/* the ESP door takes an SPI that it knows, whatever the peer's encap */
+	if (bhsec_xfrm_has_spi(net, sa->spi)) {
 		NL_SET_ERR_MSG(extack, "the kernel's own IPsec has this SPI");
 		return -EEXIST;
 	}
@@ -303,7 +322,7 @@ static int publish(struct net *net, struct bhsec_sa *sa,
  * @extack: for the sentence of a refusal
  *
  * Context: may sleep; the device's lock is held.
- * Return: 0 or a negative error; nothing has changed then.
+ * Return: 0 or a negative error; no packet finds the SA then.
  */
 int bhsec_underlay_attach(struct bhsec_device *bdev, struct bhsec_sa *sa,
 			  struct netlink_ext_ack *extack)
@@ -315,20 +334,18 @@ int bhsec_underlay_attach(struct bhsec_device *bdev, struct bhsec_sa *sa,
 		NL_SET_ERR_MSG(extack, BHSEC_UNDERLAY_GONE);
 		return -ENODEV;
 	}
+	/* before packets find the SA and end it; its transform counts down */
+	sa->transforms = &bhsec_net(net)->transforms;
+	atomic_inc(sa->transforms);
 	if (sa->peer->encap == BHSEC_ENCAP_UDP) {
 		err = hold_port(bdev, extack);
 		if (err)
 			return err;
 	}
 	err = publish(net, sa, extack);
-	if (err) {
-		if (sa->peer->encap == BHSEC_ENCAP_UDP)
-			release_port(bdev);
-		return err;
-	}
-	sa->transforms = &bhsec_net(net)->transforms;
-	atomic_inc(sa->transforms);
-	return 0;
+	if (err && sa->peer->encap == BHSEC_ENCAP_UDP)
+		release_port(bdev);
+	return err;
 }
 
 /**
@@ -382,19 +399,28 @@ free_stats:
 }
 
 /*
- * The underlay goes: its devices stay, without SAs. What is in a cipher holds
- * routes of this netns, so it has to come out before the netns can go on.
+ * The underlay goes: its devices stay, without SAs. What is in a cipher, and
+ * the endpoints of peers just deleted, hold routes of this netns: they have to
+ * go before the netns can.
  */
 static void __net_exit bhsec_net_pre_exit(struct net *net)
 {
 	struct bhsec_net *bnet = bhsec_net(net);
 	struct bhsec_device *bdev, *next;
+	unsigned int i;
 
 	rtnl_lock();
 	list_for_each_entry_safe(bdev, next, &bnet->devices, list)
 		bhsec_device_detach(bdev);
 	rtnl_unlock();
+	if (!bnet->used)
+		return;
 	wait_var_event(&bnet->transforms, !atomic_read(&bnet->transforms));
+	/* SA, its peer, the peer's endpoint: each goes a grace period later */
+	for (i = 0; i < 3; i++) {
+		rcu_barrier();
+		flush_workqueue(bhsec_workqueue);
+	}
 }
 
 static void __net_exit bhsec_net_exit(struct net *net)
@@ -421,7 +447,8 @@ static struct pernet_operations bhsec_net_ops = {
  */
 int bhsec_underlay_init(void)
 {
-	return register_pernet_device(&bhsec_net_ops);
+	/* a subsystem exits after the netns' devices, whose packets look in here */
+	return register_pernet_subsys(&bhsec_net_ops);
 }
 
 /**
@@ -431,5 +458,5 @@ int bhsec_underlay_init(void)
  */
 void bhsec_underlay_exit(void)
 {
-	unregister_pernet_device(&bhsec_net_ops);
+	unregister_pernet_subsys(&bhsec_net_ops);
 }

@@ -22,6 +22,7 @@ struct netlink_ext_ack;
  * @ports: UDP ports in use, under @lock
  * @lock: serializes @ports
  * @devices: bhsec devices made here, under rtnl
+ * @used: a device was made here once, under rtnl
  * @transforms: keyed transforms of SAs; the netns waits for the last one
  * @stats: drops that belong to no SA
  * @limits: rate limits of events
@@ -32,6 +33,7 @@ struct bhsec_net {
 	struct list_head ports;
 	struct mutex lock;
 	struct list_head devices;
+	bool used;
 	atomic_t transforms;
 	struct bhsec_stats __percpu *stats;
 	struct bhsec_event_limit limits[BHSEC_EVENT_LIMITED];
@@ -41,6 +43,7 @@ struct bhsec_net {
 #define BHSEC_UNDERLAY_GONE "the underlay's network namespace is gone"
 
 struct bhsec_net *bhsec_net(const struct net *net);
+void bhsec_net_add_device(struct net *net, struct bhsec_device *bdev);
 struct bhsec_sa *bhsec_sa_by_spi(const struct net *net, __be32 spi);
 bool bhsec_sa_sends_to(const struct net *net, __be32 spi, const void *addr,
 		       bool is_ipv6);
