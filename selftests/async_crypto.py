@@ -1,0 +1,231 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""Ciphers that answer later: cryptd(...) and pcrypt(...) instances take the
+place of the kernel's own. Traffic passes, SAs go while requests are in flight,
+and a full queue is a drop that is counted as crypto."""
+
+import contextlib
+
+from lib import *
+
+NETLINK_CRYPTO = 21
+CRYPTO_MSG_NEWALG, CRYPTO_MSG_DELALG = 0x10, 0x11
+CRYPTOCFGA_PRIORITY_VAL = 1
+TYPE_AEAD, TYPE_MASK = 3, 15
+NAME = "rfc4106(gcm(aes))"
+PRIORITY = 9999
+# cryptd wraps nothing that may be asynchronous by itself.
+SYNCHRONOUS = "rfc4106(gcm_base(ctr(aes-generic),ghash-generic))"
+TCP_BYTES = 300_000
+ROUNDS = 30
+FLOOD = 3000
+
+
+def load(*modules):
+    return subprocess.run(["modprobe", *modules], check=False,
+                          capture_output=True).returncode == 0
+
+
+def crypto_request(kind, driver, priority=None):
+    """One request of the crypto user API; returns its errno."""
+    body = struct.pack("=64s64s64sIIII", b"", driver.encode(), b"",
+                       TYPE_AEAD, TYPE_MASK, 0, 0)
+    if priority is not None:
+        body += struct.pack("=HHI", 8, CRYPTOCFGA_PRIORITY_VAL, priority)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_CRYPTO) as sock:
+        sock.settimeout(PATIENCE)
+        sock.send(struct.pack("=IHHII", 16 + len(body), kind, 5, 1, 0) + body)
+        return -struct.unpack_from("=i", sock.recv(4096), 16)[0]
+
+
+def algorithms():
+    """/proc/crypto as dicts."""
+    with open("/proc/crypto", encoding="ascii") as text:
+        blocks = text.read().split("\n\n")
+    return [dict(map(str.strip, line.split(":", 1)) for line in block.splitlines())
+            for block in blocks if block.strip()]
+
+
+def users(driver):
+    return max((int(alg["refcnt"]) for alg in algorithms()
+                if alg["driver"] == driver), default=0)
+
+
+def best_driver():
+    """What the kernel would take: allocated once, so that it is listed."""
+    with socket.socket(socket.AF_ALG, socket.SOCK_SEQPACKET) as sock:
+        sock.bind(("aead", NAME))
+    return max((alg for alg in algorithms()
+                if alg["name"] == NAME and alg.get("internal") != "yes"),
+               key=lambda alg: int(alg["priority"]))["driver"]
+
+
+@contextlib.contextmanager
+def self_tests_off():
+    """6.1's cryptd changes a request's tfm on its way, which the kernel's own
+    test of it refuses; a user that does not look there need not care."""
+    switch = "/sys/module/cryptomgr/parameters/notests"
+    with open(switch, "w", encoding="ascii") as file:
+        file.write("1")
+    try:
+        yield
+    finally:
+        with open(switch, "w", encoding="ascii") as file:
+            file.write("0")
+
+
+class Forced:
+    """`with Forced("cryptd"):` every new SA gets a wrapped driver."""
+
+    def __init__(self, template):
+        driver = SYNCHRONOUS if template == "cryptd" else best_driver()
+        self.driver = f"{template}({driver})"
+
+    def __enter__(self):
+        with self_tests_off():
+            error = crypto_request(CRYPTO_MSG_NEWALG, self.driver, PRIORITY)
+        check(not error, f"{self.driver}: {os.strerror(error)}")
+        return self
+
+    def __exit__(self, *_):
+        clean_up()
+        # The last transforms go with their namespaces, a little later.
+        wait_for(lambda: not crypto_request(CRYPTO_MSG_DELALG, self.driver),
+                 what=f"{self.driver} to be unused")
+
+
+def functional(template, far):
+    with Forced(template) as forced:
+        a, b = Ns("a"), Ns("b")
+        link = veth(a, b)
+        before = users(forced.driver)
+        made = tunnels(a, b, link, [{"encap": "udp"}, {"encap": "esp", "family": 6},
+                                    {"encap": "udp", "esn": False}], far=far)
+        check(users(forced.driver) >= before + 6, "the instance is not used")
+        ksft.print_msg(forced.driver)
+        udp_echo(b, "0.0.0.0")
+        udp_echo(b, "::")
+        for t in made:
+            exchange(t)
+
+
+def exchange(t):
+    before = t.stats()
+    for inner in (4, 6):
+        ends = t.inner("a", inner), t.inner("b", inner)
+        most = t.inner_max - (28 if inner == 4 else 48)
+        udp_exchange(t.a, ends[1], [*range(40), most - 1, most], ends[0])
+        tcp_transfer(t.a, t.b, ends[1], TCP_BYTES, ends[0])
+    moved = difference(before, t.stats())
+    # TCP finds its segments' size by what is too big.
+    drops = set(moved) & set(DROPS) - {"too_big"}
+    check(not drops, f"drops: {moved}")
+
+
+def flood(ns, source, address, over):
+    """Datagrams that nobody answers, as fast as they go."""
+    with ns.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
+        sock.bind((source, 0))
+        while not over.is_set():
+            try:
+                sock.sendto(bytes(1000), (address, SINK_PORT))
+            except OSError:
+                pass    # between two SAs
+
+
+def in_flight(template):
+    """SAs come and go, both directions, and nobody waits for the requests."""
+    with Forced(template):
+        a, b = Ns("a"), Ns("b")
+        t = tunnel_bhsec(a, b, veth(a, b))
+        for ns in (a, b):
+            udp_sink(ns)
+        over = threading.Event()
+        threads = [threading.Thread(target=flood, args=(*ends, over))
+                   for ends in ((a, t.a_inner4, t.b_inner4),
+                                (b, t.b_inner4, t.a_inner4))]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(ROUNDS):
+                churn(t)
+            moved = t.stats()
+            a.ip("link del bh0")
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
+        check(moved["tx_packets"] and moved["rx_packets"], f"no traffic: {moved}")
+        check_equal((moved["auth"], moved["malformed"]), (0, 0),
+                    "auth, malformed")
+
+
+def churn(t):
+    """The SAs of host a go without notice, and new ones come."""
+    old = t.out, t.in_
+    t.out, t.in_ = t.new_sa(), t.new_sa()
+    t.a.bhsec(f"sa del bh0 b out spi {old[0].spi:#x}\n"
+              f"sa del bh0 b in spi {old[1].spi:#x}\n"
+              + t.in_.bhsec("bh0", "b", "in") + t.out.bhsec("bh0", "b", "out"))
+    t.b.bhsec(f"sa del bh0 a in spi {old[0].spi:#x}\n"
+              f"sa del bh0 a out spi {old[1].spi:#x}\n"
+              + t.out.bhsec("bh0", "a", "in") + t.in_.bhsec("bh0", "a", "out"))
+
+
+def overrun():
+    """A sender that does not wait for a queue of one place."""
+    a, b = Ns("a"), Ns("b")
+    t = tunnel_bhsec(a, b, veth(a, b))
+    udp_sink(b)
+    before = t.stats()
+    with a.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8 << 20)
+        sock.bind((t.a_inner4, 0))
+        for _ in range(FLOOD):
+            sock.sendto(bytes(100), (t.b_inner4, SINK_PORT))
+    moved = wait_counted(t.stats, before, FLOOD)
+    check(moved.get("crypto"), f"nothing was dropped: {moved}")
+    check_equal(moved["crypto"] + moved["tx_packets"], FLOOD,
+                "crypto and tx_packets")
+    check_equal(set(moved), {"crypto", "tx_packets", "tx_bytes"}, "counters")
+    ksft.print_msg(f"{moved['crypto']} of {FLOOD} found the queue full")
+
+
+def reload_cryptd(*parameters):
+    """With all that stands on it; transforms of old namespaces go first."""
+    stacked = ["bhsec", "algif_aead", "ghash_clmulni_intel", "aesni_intel",
+               "crypto_simd", "cryptd"]
+
+    def unloaded():
+        for module in stacked:
+            subprocess.run(["rmmod", module], check=False, capture_output=True)
+        return not os.path.exists("/sys/module/cryptd")
+    wait_for(unloaded, what="cryptd to be unused")
+    check(load("cryptd", *parameters), "cryptd does not load")
+    load("-a", "aesni_intel", "bhsec")
+
+
+def full_queue():
+    clean_up()
+    reload_cryptd("cryptd_max_cpu_qlen=1")
+    try:
+        with Forced("cryptd"):
+            overrun()
+    finally:
+        reload_cryptd()
+
+
+load("-a", "crypto_user", "algif_aead", "gcm", "seqiv", "esp4", "esp6",
+     "aesni_intel")
+
+for _template in ("cryptd", "pcrypt"):
+    if not load(_template):
+        continue
+    for _far in ("xfrm", "bhsec"):
+        add_case(f"{_template}: traffic in both encapsulations, against {_far}",
+                 functional, _template, _far)
+    add_case(f"{_template}: SAs and device deleted with requests in flight",
+             in_flight, _template)
+if load("cryptd"):
+    add_case("cryptd: a full queue drops and counts crypto", full_queue)
+main()
