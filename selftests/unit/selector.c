@@ -154,7 +154,8 @@ static struct bhsec_prefix prefix_of(const char *text)
 	char addr[64];
 	int len;
 
-	sscanf(text, "%63[^/]/%d", addr, &len);
+	if (sscanf(text, "%63[^/]/%d", addr, &len) != 2)
+		abort();
 	prefix.len = len;
 	prefix.is_ipv6 = strchr(text, ':');
 	inet_pton(prefix.is_ipv6 ? AF_INET6 : AF_INET, addr, prefix.addr);

@@ -18,6 +18,6 @@ void shim_free_later(void *object);
 #define rcu_access_pointer(p) (p)
 #define rcu_assign_pointer(p, v) do { (p) = (v); shim_published(); } while (0)
 #define RCU_INIT_POINTER(p, v) rcu_assign_pointer(p, v)
-#define kfree_rcu(p, head) shim_free_later(p)
+#define kfree_rcu(p, head) ((void)&(p)->head, shim_free_later(p))
 
 #endif

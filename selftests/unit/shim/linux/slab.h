@@ -12,7 +12,7 @@ void shim_free(void *object);
 
 /* The newest kernel's names: nothing is left for compat.h to do. */
 #define BHSEC_COMPAT_H
-#define kzalloc_obj(object, flags) shim_alloc(sizeof(object))
+#define kzalloc_obj(object, flags) ((void)(flags), shim_alloc(sizeof(object)))
 #define kfree(p) shim_free(p)
 
 #endif
