@@ -389,7 +389,7 @@ def request_attributes():
     for name, (_, op) in COMMANDS.items():
         for mode in ("do", "dump"):
             if mode in op:
-                names = op[mode]["request"]["attributes"]
+                names = op[mode].get("request", {}).get("attributes", [])
                 uses[name, mode] = names
                 sets.setdefault(op["attribute-set"], set()).update(names)
     return uses, sets
