@@ -1,0 +1,361 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""The ends of objects under traffic: SA, peer, device, module and network
+namespaces, either first, and random lives from two CPUs. Nothing is left."""
+
+from lib import *
+from libesp import udp
+
+RMMOD_SECONDS = 5
+ROUNDS = 500
+WORKERS = 2
+# Slabs count whole pages, so a little more is no leak; what so many lives
+# would leave if each left one thing is many times more.
+LIVES, PEERS = 15, 20
+LEAKS = {"net_namespace": LIVES // 2, "kmalloc": LIVES * PEERS}
+
+
+class Flood:
+    """Datagrams both ways through a tunnel, whatever becomes of it."""
+
+    def __init__(self, *tunnels):
+        self.over = threading.Event()
+        self.sent = 0
+        self.threads = [threading.Thread(target=self.run, daemon=True,
+                                         args=(self.sockets(t, *ends),))
+                        for t in tunnels for ends in ("ab", "ba")]
+        for thread in self.threads:
+            thread.start()
+
+    @staticmethod
+    def sockets(t, here, there):
+        """One of each family, with the address that it sends to."""
+        host = t.a if here == "a" else t.b
+        return [(host.socket(family_of(t.inner(there, f)), socket.SOCK_DGRAM),
+                 (t.inner(there, f), SINK_PORT)) for f in (4, 6)]
+
+    def run(self, socks):
+        while not self.over.is_set():
+            for sock, address in socks:
+                try:
+                    sock.sendto(bytes(400), address)
+                except OSError:
+                    pass    # whatever the tunnel's end makes of it
+                self.sent += 1
+        for sock, _ in socks:
+            sock.close()
+
+    def more(self, count=100):
+        """Some traffic from now on."""
+        goal = self.sent + count
+        wait_for(lambda: self.sent >= goal, what="traffic")
+
+    def __enter__(self):
+        self.more()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def pair(make=tunnel_bhsec, **spec):
+    a, b = Ns("a"), Ns("b")
+    for ns in (a, b):
+        udp_sink(ns)
+    return make(a, b, veth(a, b), **spec)
+
+
+def refcount():
+    with open("/sys/module/bhsec/refcnt", encoding="ascii") as value:
+        return int(value.read())
+
+
+def devices_gone(t):
+    return all("bhsec" not in ns.run(["ip", "-d", "link"]).stdout
+               for ns in (t.a, t.b))
+
+
+@case("SAs deleted and added under traffic")
+def _():
+    t = pair()
+    with Flood(t) as flood:
+        for _ in range(10):
+            out, in_ = t.out, t.in_
+            t.a.bhsec(f"sa del bh0 b out spi {out.spi}\n"
+                      f"sa del bh0 b in spi {in_.spi}\n")
+            flood.more(20)
+            t.a.bhsec(in_.bhsec("bh0", "b", "in") + out.bhsec("bh0", "b", "out"))
+            flood.more(20)
+        before = t.stats()
+        flood.more(200)
+    moved = wait_counted(t.stats, before, 100)
+    check(moved.get("tx_packets") and moved.get("rx_packets"), f"moved: {moved}")
+
+
+@case("peers deleted and added under traffic")
+def _():
+    t = pair(encap="esp", family=6)
+    with Flood(t) as flood:
+        for _ in range(10):
+            t.a.bhsec("peer del bh0 b\n")
+            check_equal(t.a.device("bh0")["peers"], [], "peers")
+            flood.more(20)
+            t.a.bhsec(t.peer_lines("a"))
+            flood.more(20)
+        before = t.stats()
+        flood.more(200)
+    moved = wait_counted(t.stats, before, 100)
+    check(moved.get("tx_packets") and moved.get("rx_packets"), f"moved: {moved}")
+
+
+def near_lines(t):
+    return t.device_lines("a") + t.route_lines("a")
+
+
+@case("devices deleted and made under traffic")
+def _():
+    t = pair()
+    with Flood(t) as flood:
+        for _ in range(5):
+            t.a.ip("link del bh0\n")
+            flood.more(20)
+            t.a.ip(near_lines(t))
+            t.a.bhsec(t.peer_lines("a"))
+            flood.more(20)
+        t.a.ip("link del bh0\n")
+        check_equal(t.a.show(), [], "devices")
+
+
+def rmmod_under_traffic(make):
+    t = pair(make)
+    with Flood(t):
+        begin = time.monotonic()
+        subprocess.run(["rmmod", "bhsec"], check=True, timeout=60)
+        took = time.monotonic() - begin
+        ksft.print_msg(f"rmmod took {took:.2f} s")
+        check(took < RMMOD_SECONDS, f"rmmod took {took:.1f} s")
+        check(devices_gone(t), "a device is left")
+        subprocess.run(["modprobe", "bhsec"], check=True)
+
+
+add_case("rmmod under traffic takes the devices along, against xfrm",
+         rmmod_under_traffic, tunnel_xfrm)
+add_case("rmmod under traffic takes the devices along, two bhsec",
+         rmmod_under_traffic, tunnel_bhsec)
+
+
+@case("a namespace deleted with live tunnels takes all of it along")
+def _():
+    for _ in range(3):
+        t = pair()
+        with Flood(t):
+            t.a.close()
+        check_equal(t.b.peer("bh0", "a")["name"], "a", "the other end's peer")
+        t.b.close()
+
+
+def moved_device():
+    """bh0 was made in under, its device lives in inside."""
+    t = pair()
+    inside = Ns("inside")
+    t.a.ip(f"link set bh0 netns {inside}\n")
+    inside.ip("link set bh0 up\n" + t.route_lines("a"))
+    udp_echo(t.b, t.b_inner4)
+    udp_exchange(inside, t.b_inner4, [1, 2, 3], t.a_inner4)
+    return t, inside
+
+
+@case("the device's namespace goes first: nothing of it is left beneath")
+def _():
+    t, inside = moved_device()
+    inside.close()
+    wait_for(lambda: not port_open(t.a), what="the port to be closed")
+    t.a.ip(near_lines(t))
+    t.a.bhsec(t.peer_lines("a"))
+    t.rekey(delete_old=False)   # the far end has seen the old one's numbers
+    udp_exchange(t.a, t.b_inner4, [1, 2, 3], t.a_inner4)
+
+
+def port_open(ns):
+    with ns, open("/proc/thread-self/net/udp", encoding="ascii") as lines:
+        return any(line.split()[1].endswith(f":{ESP_PORT:04X}")
+                   for line in list(lines)[1:])
+
+
+def carrier(ns):
+    return "LOWER_UP" in ns.ip("link show bh0\n").stdout
+
+
+@case("the underlay's namespace goes first: the device says why and stays, "
+      "only deletion is left")
+def _():
+    t, inside = moved_device()
+    t.a.close()
+    wait_for(lambda: inside.device("bh0").get("reason"), what="a reason")
+    reason = inside.device("bh0")["reason"]
+    check("namespace" in reason, reason)
+    check(reason in inside.cli("show").stdout, "show does not say it")
+    wait_for(lambda: not carrier(inside), what="the carrier to be off")
+    refused_all(inside)
+    inside.ip("link del bh0\n")
+    check_equal(inside.show(), [], "devices")
+
+
+def refused_all(inside):
+    for line in ("set bh0 port 4501", "set bh0 fwmark 7",
+                 "peer set bh0 b endpoint 192.0.2.9",
+                 f"sa add bh0 b in spi {new_spi()} cipher aes-gcm-256 key "
+                 f"{new_key('aes-gcm-256').hex()}"):
+        result = inside.bhsec(line + "\n", check=False)
+        check_equal(result.returncode, 1, f"exit status of {line}")
+        check("namespace" in result.stderr, result.stderr)
+
+
+@case("the underlay's namespace goes first: every packet is no_route")
+def _():
+    t, inside = moved_device()
+    t.a.close()
+    wait_for(lambda: inside.device("bh0").get("reason"), what="a reason")
+    inside.ip("link set bh0 up\n")
+    before = inside_counters(inside)
+    with inside.socket(socket.AF_PACKET, socket.SOCK_RAW, keep=False) as sock:
+        sock.bind(("bh0", 0x800))
+        for _ in range(5):
+            try:
+                sock.send(inner_packet(t))
+            except OSError:
+                pass    # no carrier, no queue
+    moved = wait_counted(lambda: inside_counters(inside), before, 5)
+    check_equal(moved, {"no_route": 5}, "counters")
+
+
+def inside_counters(ns):
+    """Of the device and its peers together."""
+    device = ns.device("bh0")
+    total = dict(device["stats"])
+    for peer in device["peers"]:
+        for name, value in peer["stats"].items():
+            total[name] = total.get(name, 0) + value
+    return total
+
+
+def inner_packet(t):
+    return udp(t.a_inner4, t.b_inner4, 7, SINK_PORT, b"x")
+
+
+# Random lives. Each worker is a process with random devices of its own, so
+# that two CPUs meet in the module; both work on shared ones too.
+
+WORKER = """
+import random, sys
+from libnetlink import *
+seed, rounds = int(sys.argv[1]), int(sys.argv[2])
+random.seed(seed)
+nl = Genl()
+done = 0
+
+def attempt(command, **attributes):
+    global done
+    try:
+        nl.do(command, **attributes)
+        done += 1
+    except OSError as error:
+        assert error.strerror, error.errno
+
+def step():
+    device = {"ifname": random.choice(["bh0", "bh1", "none"])}
+    peer = random.choice("pqrs")
+    # Two networks for four peers, so that they get in each other's way.
+    net = bytes([10, random.randrange(2), random.randrange(8), 0])
+    spi, direction = 4096 + random.randrange(16), random.randrange(2)
+    what = random.randrange(10)
+    if what < 3:
+        attempt("peer-add", name=peer, **device,
+                endpoint_addr=bytes([192, 0, 2, random.randrange(1, 9)]),
+                encap=random.randrange(2),
+                selectors=[("prefix", [("addr", net), ("len", 24)])])
+    elif what == 3:
+        attempt("peer-del", name=peer, **device)
+    elif what == 4:
+        attempt("peer-set", name=peer, **device,
+                selectors=[("prefix", [("addr", net), ("len", 24)])])
+    elif what < 8:
+        attempt("sa-add", peer=peer, direction=direction, spi=spi, cipher=0,
+                key=random.randbytes(20), hard_packets=3, **device)
+    elif what == 8:
+        attempt("sa-del", peer=peer, direction=direction, spi=spi, **device)
+    else:
+        nl.dump("sa-get", ifname="bh0")
+        attempt("dev-set", ifname="bh0", window=random.randrange(1, 65536))
+
+for _ in range(rounds):
+    step()
+print(done)
+"""
+
+
+@case(f"{ROUNDS} rounds of random lives from two CPUs, under traffic")
+def _():
+    a = Ns("a")
+    a.ip("link add bh0 type bhsec\nlink add bh1 type bhsec\n"
+         "link set bh0 up\nlink set bh1 up\nroute add 10.0.0.0/16 dev bh0\n"
+         "route add 10.1.0.0/16 dev bh1\naddr add 192.0.2.1/24 dev lo\n")
+    workers = [a.popen(["/usr/bin/python3", "-c", WORKER, str(seed), str(ROUNDS)],
+                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                       cwd=os.path.dirname(os.path.realpath(__file__)))
+               for seed in range(WORKERS)]
+    recreate(a, workers)
+    for worker in workers:
+        out, err = worker.communicate(timeout=120)
+        check_equal(worker.returncode, 0, err)
+        check(int(out) > ROUNDS / 10, f"only {out} of {ROUNDS} requests were done")
+        ksft.print_msg(f"{out.strip()} of {ROUNDS} requests done")
+
+
+def recreate(ns, workers):
+    """Meanwhile: packets to random peers, and bh1 comes and goes."""
+    with ns.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
+        while any(worker.poll() is None for worker in workers):
+            for n in range(200):
+                try:
+                    sock.sendto(b"x", (f"10.{n & 1}.{n % 8}.1", SINK_PORT))
+                except OSError:
+                    pass
+            ns.ip("link del bh1\nlink add bh1 type bhsec\nlink set bh1 up\n"
+                  "route add 10.1.0.0/16 dev bh1\n")
+
+
+@case("nothing is left: no reference, no namespace, no memory")
+def _():
+    clean_up()
+    wait_for(lambda: refcount() == 0, what="references of the module to go")
+    lives(5)
+    before = {name: slab_objects(name) for name in LEAKS}
+    lives(LIVES)
+    for name, most in LEAKS.items():
+        wait_for(lambda: slab_objects(name) - before[name] < most,
+                 what=f"{name} of {LIVES} lives to come back")
+        ksft.print_msg(f"{name}: {slab_objects(name) - before[name]} more")
+
+
+def lives(count):
+    """A namespace and everything in it, once, and away with it."""
+    for _ in range(count):
+        ns = Ns("lives")
+        ns.ip("link add bh0 type bhsec\nlink set bh0 up\n")
+        ns.bhsec("".join(
+            f"peer add bh0 p{n} endpoint 192.0.2.{n + 1} selectors 10.{n}.0.0/16\n"
+            + Sa().bhsec("bh0", f"p{n}", "in") + Sa().bhsec("bh0", f"p{n}", "out")
+            for n in range(PEERS)))
+        ns.close()
+
+
+def slab_objects(name):
+    """How many there are in the slabs whose names begin so."""
+    with open("/proc/slabinfo", encoding="ascii") as lines:
+        return sum(int(line.split()[1]) for line in lines if line.startswith(name))
+
+
+main()
