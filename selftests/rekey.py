@@ -24,7 +24,8 @@ class Flow:
     def __init__(self, src, dst, source, address, over_xfrm=False):
         self.sent, self.over_xfrm = 0, over_xfrm
         self.seen = {}
-        self.over = threading.Event()
+        self.over = threading.Event()       # nothing more is sent
+        self.counted = threading.Event()    # .sent is final
         self.rx = dst.socket(family_of(address), socket.SOCK_DGRAM)
         self.rx.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20)
         self.rx.settimeout(0.1)
@@ -59,11 +60,13 @@ class Flow:
             self.tx.send(data)
 
     def receive(self):
-        while not self.over.is_set() or len(self.seen) < self.sent:
+        patience = time.monotonic() + PATIENCE
+        while not self.counted.is_set() or len(self.seen) < self.sent:
             try:
                 number = struct.unpack_from(">Q", self.rx.recv(2048))[0]
+                patience = time.monotonic() + PATIENCE
             except TimeoutError:
-                if self.over.is_set():
+                if self.counted.is_set() and time.monotonic() > patience:
                     return
                 continue
             except OSError:
@@ -84,6 +87,7 @@ class Flow:
         sender, receiver = self.threads[1], self.threads[0]
         self.over.set()
         sender.join()
+        self.counted.set()
         receiver.join()
         self.alive()
         missing = [n for n in range(self.sent) if n not in self.seen]
@@ -92,11 +96,45 @@ class Flow:
         check(not twice, f"{len(twice)} arrived twice: {twice[:9]}")
 
 
-def roll_over(tunnel, flows):
-    old = tunnel.rekey(delete_old=False)
-    for flow in flows:
-        flow.drained()
-    tunnel.delete(*old)
+class Roller:
+    """Make before break, in three processes: what the last rekey replaced is
+    deleted by the next one, when nothing of it is on the way any more."""
+
+    def __init__(self, tunnel):
+        self.t, self.old = tunnel, None
+
+    def near_gone(self):
+        if not self.old:
+            return ""
+        out, in_ = self.old
+        return (f"sa del bh0 b out spi {out.spi}\nsa del bh0 b in spi {in_.spi}\n")
+
+    def far_gone(self):
+        if not self.old:
+            return ""
+        t, (out, in_) = self.t, self.old
+        if t.far == "bhsec":
+            return (f"sa del bh0 a in spi {out.spi}\n"
+                    f"sa del bh0 a out spi {in_.spi}\n")
+        return (f"xfrm state delete src {t.a_outer} dst {t.b_outer} proto esp "
+                f"spi {out.spi}\n")
+
+    def far_new(self, replaced):
+        t = self.t
+        if t.far == "bhsec":
+            return t.out.bhsec("bh0", "a", "in") + t.in_.bhsec("bh0", "a", "out")
+        # xfrm goes on with the older of two states: it has to go.
+        return t.state_lines() + (f"xfrm state delete src {t.b_outer} "
+                                  f"dst {t.a_outer} proto esp spi {replaced.spi}\n")
+
+    def roll(self):
+        t, replaced = self.t, (self.t.out, self.t.in_)
+        t.out, t.in_ = t.new_sa(), t.new_sa()
+        t.a.bhsec(self.near_gone() + t.in_.bhsec("bh0", "b", "in"))
+        far = t.b.bhsec if t.far == "bhsec" else t.b.ip
+        far(self.far_gone() + self.far_new(replaced[1]))
+        t.a.bhsec(t.out.bhsec("bh0", "b", "out"))
+        self.old = replaced
 
 
 def check_counters(stats, tx, rx, size):
@@ -113,8 +151,12 @@ def rekey(make, inner):
     udp_exchange(a, far, [100], near)
     before = tunnel.stats()
     flows = [Flow(a, b, near, far), Flow(b, a, far, near, tunnel.far == "xfrm")]
+    roller = Roller(tunnel)
     for _ in range(REKEYS):
-        roll_over(tunnel, flows)
+        roller.roll()
+        for flow in flows:
+            flow.drained()
+    tunnel.a.bhsec(roller.near_gone())
     for flow in flows:
         flow.stop()
     size = 100 + (28 if inner == 4 else 48)
