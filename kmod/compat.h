@@ -95,13 +95,14 @@ static inline struct nlattr **bhsec_dump_attrs(struct netlink_callback *cb)
 #endif
 }
 
-/* 7.2: a UDP tunnel is a struct sock; IPv6 is no module and has no stubs. */
+/* 7.2: a UDP tunnel is a struct sock. */
 #ifdef BHSEC_HAVE_TUNNEL_SOCK
 #define bhsec_tunnel_sock(socket) ((socket)->sk)
 #else
 #define bhsec_tunnel_sock(socket) (socket)
 #endif
 
+/* 7.2: IPv6 is no module and has no stubs. */
 #ifdef BHSEC_HAVE_IPV6_STUB
 #include <net/ipv6_stubs.h>
 #define bhsec_route_ipv6(net, fl) \

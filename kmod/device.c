@@ -41,7 +41,7 @@ bool bhsec_is_device(const struct net_device *dev)
 }
 
 /* Reads the inner header; false if there is none that can be believed. */
-static bool parse_inner(struct sk_buff *skb, struct bhsec_inner *inner)
+static bool read_inner(struct sk_buff *skb, struct bhsec_inner *inner)
 {
 	const struct ipv6hdr *ip6h;
 	const struct iphdr *iph;
@@ -75,22 +75,19 @@ static bool parse_inner(struct sk_buff *skb, struct bhsec_inner *inner)
 	return false;
 }
 
-static u8 outer_tos(const struct bhsec_device *bdev, u8 inner_tos)
+static u8 choose_tos(const struct bhsec_settings *settings, u8 inner_tos)
 {
-	u8 dscp = READ_ONCE(bdev->settings.dscp);
-
 	/* RFC 6040 4.1: normal mode copies ECN, Congestion Experienced too */
-	if (dscp == BHSEC_DSCP_COPY)
+	if (settings->dscp == BHSEC_DSCP_COPY)
 		return inner_tos;
-	return dscp << 2 | (inner_tos & INET_ECN_MASK);
+	return settings->dscp << 2 | (inner_tos & INET_ECN_MASK);
 }
 
-static bool outer_df(const struct bhsec_device *bdev,
-		     const struct bhsec_inner *inner)
+static bool choose_df(const struct bhsec_settings *settings,
+		      const struct bhsec_inner *inner)
 {
-	u32 df = READ_ONCE(bdev->settings.df);
-
-	return df == BHSEC_DF_SET || (df == BHSEC_DF_COPY && inner->df);
+	return settings->df == BHSEC_DF_SET ||
+	       (settings->df == BHSEC_DF_COPY && inner->df);
 }
 
 /* RFC 4301 8.2.1: the sender learns how much fits. */
@@ -165,6 +162,7 @@ static int fragment_inner(struct sk_buff *skb, struct net_device *dev,
 static void xmit_inner(struct sk_buff *skb, struct net_device *dev)
 {
 	struct bhsec_device *bdev = netdev_priv(dev);
+	const struct bhsec_settings *settings;
 	struct bhsec_peer *peer = NULL;
 	struct bhsec_sa *sa = NULL;
 	struct bhsec_outer outer = {};
@@ -173,7 +171,7 @@ static void xmit_inner(struct sk_buff *skb, struct net_device *dev)
 	unsigned int drop, mtu;
 
 	drop = BHSEC_A_STATS_MALFORMED;
-	if (!parse_inner(skb, &inner))
+	if (!read_inner(skb, &inner))
 		goto drop;
 
 	drop = BHSEC_A_STATS_NO_ROUTE;
@@ -196,8 +194,9 @@ static void xmit_inner(struct sk_buff *skb, struct net_device *dev)
 	dst = bhsec_outer_route(peer, &outer, &drop);
 	if (!dst)
 		goto unreachable_leave;
-	outer.tos = outer_tos(bdev, inner.tos);
-	outer.df = outer_df(bdev, &inner);
+	settings = rcu_dereference(bdev->settings);
+	outer.tos = choose_tos(settings, inner.tos);
+	outer.df = choose_df(settings, &inner);
 	mtu = bhsec_outer_inner_max(&outer, dst_mtu(dst));
 	if (inner.len > mtu) {
 		/* RFC 2473 7.1: IPv6 hears of nothing below 1280 */
@@ -300,6 +299,54 @@ void bhsec_device_deliver(struct bhsec_sa *sa, struct sk_buff *skb, bool is_ipv6
 }
 
 /**
+ * bhsec_device_settings - what is set now
+ * @bdev: the device
+ *
+ * Context: the device's lock is held; packets use rcu_dereference().
+ * Return: the settings.
+ */
+const struct bhsec_settings *bhsec_device_settings(const struct bhsec_device *bdev)
+{
+	return rcu_dereference_protected(bdev->settings,
+					 lockdep_is_held(&bdev->lock));
+}
+
+/**
+ * bhsec_device_set - new settings for a device
+ * @bdev: the device
+ * @settings: all of them; copied
+ * @extack: for the sentence of a refusal
+ *
+ * Context: may sleep; the device's lock is held.
+ * Return: 0 or a negative error; nothing has changed then.
+ */
+int bhsec_device_set(struct bhsec_device *bdev,
+		     const struct bhsec_settings *settings,
+		     struct netlink_ext_ack *extack)
+{
+	struct bhsec_settings *old, *new;
+	struct bhsec_peer *peer;
+	unsigned long id;
+	int err;
+
+	lockdep_assert_held(&bdev->lock);
+	new = kmemdup(settings, sizeof(*settings), GFP_KERNEL_ACCOUNT);
+	if (!new)
+		return -ENOMEM;
+	err = bhsec_port_move(bdev, settings, extack);
+	if (err) {
+		kfree(new);
+		return err;
+	}
+	old = rcu_replace_pointer(bdev->settings, new,
+				  lockdep_is_held(&bdev->lock));
+	kfree_rcu(old, rcu);
+	xa_for_each(&bdev->peers_by_id, id, peer)
+		bhsec_peer_forget_route(peer);
+	return 0;
+}
+
+/**
  * bhsec_device_detach - the netns of a device's underlay goes
  * @bdev: the device; it stays, but is good for deletion only
  *
@@ -365,6 +412,7 @@ static const struct device_type bhsec_device_type = { .name = KBUILD_MODNAME };
 
 static void bhsec_free(struct bhsec_device *bdev)
 {
+	kfree(rcu_dereference_protected(bdev->settings, 1));
 	free_percpu(bdev->stats);
 	bhsec_free_tstats(bdev->dev);
 	rhashtable_destroy(&bdev->peers);
@@ -401,23 +449,30 @@ static void bhsec_setup(struct net_device *dev)
 	INIT_LIST_HEAD(&bdev->list);
 	mutex_init(&bdev->lock);
 	xa_init_flags(&bdev->peers_by_id, XA_FLAGS_ALLOC1);
-	bdev->settings = (struct bhsec_settings) {
-		.port = 4500,
-		.dscp = BHSEC_DSCP_COPY,
-		.df = BHSEC_DF_SET,
-		.window = 4096,
-	};
 }
+
+static const struct bhsec_settings default_settings = {
+	.port = 4500,
+	.dscp = BHSEC_DSCP_COPY,
+	.df = BHSEC_DF_SET,
+	.window = 4096,
+};
 
 static int bhsec_create(struct net *underlay, struct net_device *dev)
 {
 	struct bhsec_device *bdev = netdev_priv(dev);
+	struct bhsec_settings *settings;
 	int err;
 
+	settings = kmemdup(&default_settings, sizeof(default_settings),
+			   GFP_KERNEL_ACCOUNT);
+	if (!settings)
+		return -ENOMEM;
+	RCU_INIT_POINTER(bdev->settings, settings);
 	RCU_INIT_POINTER(bdev->underlay, underlay);
 	err = rhashtable_init(&bdev->peers, &bhsec_peer_table_params);
 	if (err)
-		return err;
+		goto free_settings;
 	err = -ENOMEM;
 	bdev->stats = bhsec_stats_alloc();
 	if (!bdev->stats)
@@ -437,6 +492,8 @@ free_stats:
 	free_percpu(bdev->stats);
 destroy_peers:
 	rhashtable_destroy(&bdev->peers);
+free_settings:
+	kfree(settings);
 	return err;
 }
 

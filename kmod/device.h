@@ -16,7 +16,7 @@ struct bhsec_port;
 struct netlink_ext_ack;
 
 /**
- * struct bhsec_settings - what "bhsec set" sets
+ * struct bhsec_settings - what "bhsec set" sets; replaced as a whole
  * @port: UDP port, host byte order
  * @ifindex: underlay device or VRF, 0 is any
  * @mark: of outer packets
@@ -25,6 +25,7 @@ struct netlink_ext_ack;
  * @window: of inbound SAs to come
  * @local4: outer IPv4 source, 0 is any
  * @local6: outer IPv6 source, :: is any
+ * @rcu: frees it
  */
 struct bhsec_settings {
 	u16 port;
@@ -35,6 +36,7 @@ struct bhsec_settings {
 	u32 window;
 	__be32 local4;
 	struct in6_addr local6;
+	struct rcu_head rcu;
 };
 
 /**
@@ -44,7 +46,7 @@ struct bhsec_settings {
  *	under rtnl and @lock
  * @list: among the devices of @underlay, under rtnl
  * @lock: serializes configuration
- * @settings: written under @lock, read anywhere
+ * @settings: RCU; written under @lock
  * @peers: by name
  * @peers_by_id: in the order of dumps, under @lock
  * @next_id: hint for @peers_by_id, under @lock
@@ -61,7 +63,7 @@ struct bhsec_device {
 	struct net __rcu *underlay;
 	struct list_head list;
 	struct mutex lock;
-	struct bhsec_settings settings;
+	struct bhsec_settings __rcu *settings;
 	struct rhashtable peers;
 	struct xarray peers_by_id;
 	u32 next_id;
@@ -75,6 +77,10 @@ struct bhsec_device {
 };
 
 bool bhsec_is_device(const struct net_device *dev);
+const struct bhsec_settings *bhsec_device_settings(const struct bhsec_device *bdev);
+int bhsec_device_set(struct bhsec_device *bdev,
+		     const struct bhsec_settings *settings,
+		     struct netlink_ext_ack *extack);
 void bhsec_device_deliver(struct bhsec_sa *sa, struct sk_buff *skb, bool is_ipv6);
 void bhsec_device_detach(struct bhsec_device *bdev);
 int bhsec_device_init(void);

@@ -50,10 +50,9 @@ static bool came_by(const struct sk_buff *skb, int ifindex)
 static bool came_to(const struct sk_buff *skb,
 		    const struct bhsec_settings *settings)
 {
-	__be32 local4 = READ_ONCE(settings->local4);
-
 	if (ip_hdr(skb)->version == 4)
-		return !local4 || ip_hdr(skb)->daddr == local4;
+		return !settings->local4 ||
+		       ip_hdr(skb)->daddr == settings->local4;
 	return ipv6_addr_any(&settings->local6) ||
 	       ipv6_addr_equal(&ipv6_hdr(skb)->daddr, &settings->local6);
 }
@@ -66,56 +65,53 @@ static struct bhsec_sa *addressee(const struct sk_buff *skb, __be32 spi)
 
 	if (skb->pkt_type != PACKET_HOST)
 		return NULL;
-	sa = bhsec_sa_by_spi(dev_net(skb->dev), spi);
+	sa = bhsec_underlay_find(dev_net(skb->dev), spi);
 	if (!sa)
 		return NULL;
-	settings = &sa->peer->bdev->settings;
-	if (!came_by(skb, READ_ONCE(settings->ifindex)) || !came_to(skb, settings))
-		return NULL;
-	return sa;
+	settings = rcu_dereference(sa->peer->bdev->settings);
+	return came_by(skb, settings->ifindex) && came_to(skb, settings) ? sa : NULL;
 }
 
-/* On our own port there is nobody else it could be for (RFC 4303 3.4.2). */
+/*
+ * On our own port there is nobody else it could be for (RFC 4303 3.4.2): not
+ * IKE with its SPI of zero (RFC 3948 2.2), nor what is too short to have one.
+ */
 static void drop_unknown(struct sk_buff *skb, __be32 spi)
 {
 	struct net *net = dev_net(skb->dev);
-	struct ip_esp_hdr *esph;
-	u32 seq = 0;
+	struct ip_esp_hdr esp = {};
 
-	if (pskb_may_pull(skb, sizeof(*esph))) {
-		esph = (struct ip_esp_hdr *)skb->data;
-		seq = ntohl(esph->seq_no);
-	}
+	skb_copy_bits(skb, 0, &esp, sizeof(esp));
 	bhsec_stats_add(bhsec_net(net)->stats, BHSEC_A_STATS_NO_SA, 0);
-	bhsec_event(BHSEC_EVENT_NO_SA, net, NULL, spi, seq, skb);
+	bhsec_event(BHSEC_EVENT_NO_SA, net, NULL, spi, ntohl(esp.seq_no), skb);
 	kfree_skb(skb);
+}
+
+/* RFC 3948 2.3: one byte that only keeps a NAT's mapping alive. */
+static bool is_keepalive(const struct sk_buff *skb)
+{
+	u8 byte;
+
+	return skb->len == 1 && !skb_copy_bits(skb, 0, &byte, 1) && byte == 0xff;
 }
 
 /* Context: RCU read lock held, softirqs off. */
 static int udp_door(struct sock *sk, struct sk_buff *skb)
 {
 	struct bhsec_sa *sa;
-	__be32 spi;
+	__be32 spi = 0;
 
-	/*
-	 * RFC 3948 2.2, 2.3: four zero bytes mark IKE, which nobody speaks on
-	 * this port; one byte 0xff only keeps a NAT mapping alive.
-	 */
-	if (!pskb_may_pull(skb, sizeof(struct udphdr) + sizeof(spi)))
-		goto drop;
 	__skb_pull(skb, sizeof(struct udphdr));
-	memcpy(&spi, skb->data, sizeof(spi));
-	if (!spi)
-		goto drop;
+	if (is_keepalive(skb)) {
+		consume_skb(skb);
+		return 0;
+	}
+	skb_copy_bits(skb, 0, &spi, sizeof(spi));
 	sa = addressee(skb, spi);
 	if (sa)
 		bhsec_esp_in(sa, skb, BHSEC_ENCAP_UDP);
 	else
 		drop_unknown(skb, spi);
-	return 0;
-
-drop:
-	kfree_skb(skb);
 	return 0;
 }
 
@@ -134,7 +130,7 @@ static int udp_door_error(struct sock *sk, struct sk_buff *skb)
 
 	if (skb_copy_bits(skb, offset, &spi, sizeof(spi)))
 		return -EINVAL;
-	return bhsec_sa_sends_to(sock_net(sk), spi, daddr, is_ipv6) ? 0 : -ENOENT;
+	return bhsec_underlay_sends(sock_net(sk), spi, daddr, is_ipv6) ? 0 : -ENOENT;
 }
 
 /**
@@ -171,11 +167,16 @@ static int esp_door(struct sk_buff *skb)
 	return 0;
 }
 
-/* ESP in UDP at an IKE daemon's socket: no SA of ours can be there. */
+/* ESP in UDP that came to the socket of an IKE daemon. */
 static int esp_door_input(struct sk_buff *skb, int nexthdr, __be32 spi,
 			  int encap_type)
 {
-	return -EINVAL;
+	struct bhsec_sa *sa = addressee(skb, spi);
+
+	if (!sa)
+		return -EINVAL;
+	bhsec_esp_in(sa, skb, BHSEC_ENCAP_UDP);
+	return 0;
 }
 
 /* Zero or less would end the chain, and every xfrm tunnel with it. */
@@ -193,7 +194,7 @@ static int esp4_door_error(struct sk_buff *skb, u32 info)
 	if (icmp_hdr(skb)->type != ICMP_DEST_UNREACH ||
 	    icmp_hdr(skb)->code != ICMP_FRAG_NEEDED ||
 	    skb_copy_bits(skb, iph->ihl * 4, &spi, sizeof(spi)) ||
-	    !bhsec_sa_sends_to(net, spi, &iph->daddr, false))
+	    !bhsec_underlay_sends(net, spi, &iph->daddr, false))
 		return -ENOENT;
 	ipv4_update_pmtu(skb, net, info, 0, IPPROTO_ESP);
 	return 0;
@@ -208,7 +209,7 @@ static int esp6_door_error(struct sk_buff *skb, struct inet6_skb_parm *opt,
 
 	if (type != ICMPV6_PKT_TOOBIG ||
 	    skb_copy_bits(skb, offset, &spi, sizeof(spi)) ||
-	    !bhsec_sa_sends_to(net, spi, &ip6h->daddr, true))
+	    !bhsec_underlay_sends(net, spi, &ip6h->daddr, true))
 		return -ENOENT;
 	ip6_update_pmtu(skb, net, info, skb->dev->ifindex, 0,
 			sock_net_uid(net, NULL));

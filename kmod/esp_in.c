@@ -160,7 +160,7 @@ static void read_header(const struct sk_buff *skb,
 	}
 }
 
-static u8 outer_tos(const struct sk_buff *skb)
+static u8 tos_of_outer(const struct sk_buff *skb)
 {
 	return ip_hdr(skb)->version == 6 ? ipv6_get_dsfield(ipv6_hdr(skb)) :
 					   ip_hdr(skb)->tos;
@@ -226,7 +226,7 @@ static void receive(struct bhsec_sa *sa, struct sk_buff *skb, u64 seq, int err)
 		drop(sa, skb, seq, BHSEC_A_STATS_REPLAY);
 		return;
 	}
-	tos = outer_tos(skb);
+	tos = tos_of_outer(skb);
 	counter = open_payload(sa, skb, &inner);
 	if (counter) {
 		drop(sa, skb, seq, counter);

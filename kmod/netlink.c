@@ -191,7 +191,7 @@ static int put_underlay(struct sk_buff *msg, struct bhsec_device *bdev)
 {
 	struct net *underlay;
 	struct net_device *dev;
-	int ifindex = bdev->settings.ifindex;
+	int ifindex = bhsec_device_settings(bdev)->ifindex;
 	int err = 0;
 
 	underlay = rcu_dereference_protected(bdev->underlay,
@@ -222,7 +222,7 @@ static unsigned int count_peers(struct bhsec_device *bdev)
 
 static int put_settings(struct sk_buff *msg, struct bhsec_device *bdev)
 {
-	const struct bhsec_settings *settings = &bdev->settings;
+	const struct bhsec_settings *settings = bhsec_device_settings(bdev);
 
 	if (nla_put_u32(msg, BHSEC_A_DEVICE_IFINDEX, bdev->dev->ifindex) ||
 	    nla_put_string(msg, BHSEC_A_DEVICE_IFNAME, bdev->dev->name) ||
@@ -396,28 +396,12 @@ static int check_dev_set(struct bhsec_device *bdev, struct sk_buff *skb,
 			return err;
 	}
 	attr = info->attrs[BHSEC_A_DEVICE_PORT];
-	if (attr && nla_get_u16(attr) != bdev->settings.port && bdev->live_sas) {
+	if (attr && bdev->live_sas &&
+	    nla_get_u16(attr) != bhsec_device_settings(bdev)->port) {
 		NL_SET_ERR_MSG_ATTR(info->extack, attr,
 				    "the port cannot change while the device has SAs");
 		return -EBUSY;
 	}
-	return 0;
-}
-
-static int apply_settings(struct bhsec_device *bdev,
-			  const struct bhsec_settings *settings,
-			  struct netlink_ext_ack *extack)
-{
-	struct bhsec_peer *peer;
-	unsigned long id;
-	int err;
-
-	err = bhsec_port_move(bdev, settings, extack);
-	if (err)
-		return err;
-	bdev->settings = *settings;
-	xa_for_each(&bdev->peers_by_id, id, peer)
-		bhsec_peer_forget_route(peer);
 	return 0;
 }
 
@@ -432,12 +416,12 @@ static int dev_set(struct sk_buff *skb, struct genl_info *info)
 			       info->attrs[BHSEC_A_DEVICE_IFNAME], info->extack);
 	if (IS_ERR(bdev))
 		return PTR_ERR(bdev);
-	settings = bdev->settings;
+	settings = *bhsec_device_settings(bdev);
 	err = check_dev_set(bdev, skb, info);
 	if (!err)
 		err = parse_settings(bdev, info, &settings);
 	if (!err)
-		err = apply_settings(bdev, &settings, info->extack);
+		err = bhsec_device_set(bdev, &settings, info->extack);
 	bhsec_nl_device_put(bdev);
 	return err;
 }

@@ -359,7 +359,8 @@ static int put_endpoint(struct sk_buff *msg, struct bhsec_peer *peer)
 					     lockdep_is_held(&peer->bdev->lock));
 	if (!endpoint)
 		return 0;
-	port = endpoint->port ? ntohs(endpoint->port) : peer->bdev->settings.port;
+	port = endpoint->port ? ntohs(endpoint->port) :
+				bhsec_device_settings(peer->bdev)->port;
 	if (nla_put(msg, BHSEC_A_PEER_ENDPOINT_ADDR, endpoint->is_ipv6 ? 16 : 4,
 		    &endpoint->addr))
 		return -EMSGSIZE;

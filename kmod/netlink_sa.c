@@ -200,7 +200,7 @@ static int sa_add(struct genl_info *info)
 	peer = peer_of(info);
 	if (IS_ERR(peer))
 		return PTR_ERR(peer);
-	config.window = peer->bdev->settings.window;
+	config.window = bhsec_device_settings(peer->bdev)->window;
 	err = parse_config(info, &config);
 	if (!err) {
 		sa = bhsec_sa_add(peer, &config, info->extack);

@@ -40,8 +40,8 @@ static struct dst_entry *route4(struct net *underlay,
 {
 	struct flowi4 fl = {
 		.daddr = endpoint->addr.v4,
-		.saddr = READ_ONCE(settings->local4),
-		.flowi4_oif = READ_ONCE(settings->ifindex),
+		.saddr = settings->local4,
+		.flowi4_oif = settings->ifindex,
 		.flowi4_mark = outer->mark,
 		.flowi4_proto = protocol_of(outer),
 		.fl4_sport = outer->sport,
@@ -71,7 +71,7 @@ static struct dst_entry *route6(struct net *underlay,
 	struct flowi6 fl = {
 		.daddr = endpoint->addr.v6,
 		.saddr = settings->local6,
-		.flowi6_oif = READ_ONCE(settings->ifindex),
+		.flowi6_oif = settings->ifindex,
 		.flowi6_mark = outer->mark,
 		.flowi6_proto = protocol_of(outer),
 		.fl6_sport = outer->sport,
@@ -115,7 +115,7 @@ struct dst_entry *bhsec_outer_route(struct bhsec_peer *peer,
 				    struct bhsec_outer *outer,
 				    unsigned int *drop)
 {
-	const struct bhsec_settings *settings = &peer->bdev->settings;
+	const struct bhsec_settings *settings = rcu_dereference(peer->bdev->settings);
 	struct net *underlay = rcu_dereference(peer->bdev->underlay);
 	struct bhsec_endpoint *endpoint = rcu_dereference(peer->endpoint);
 	struct dst_entry *dst;
@@ -124,9 +124,9 @@ struct dst_entry *bhsec_outer_route(struct bhsec_peer *peer,
 	if (!endpoint)
 		return NULL;
 	outer->is_ipv6 = endpoint->is_ipv6;
-	outer->mark = READ_ONCE(settings->mark);
+	outer->mark = settings->mark;
 	if (peer->encap == BHSEC_ENCAP_UDP) {
-		outer->sport = htons(READ_ONCE(settings->port));
+		outer->sport = htons(settings->port);
 		outer->dport = endpoint->port ?: outer->sport;
 	}
 	*drop = BHSEC_A_STATS_NO_ROUTE;

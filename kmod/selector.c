@@ -142,26 +142,6 @@ find_link(struct bhsec_selectors *selectors, const struct bhsec_prefix *prefix,
 	return link;
 }
 
-/**
- * bhsec_selector_owner - the owner of exactly this prefix
- * @selectors: the table
- * @prefix: canonical prefix
- *
- * Context: the caller serializes writers.
- * Return: the owner or NULL.
- */
-void *bhsec_selector_owner(const struct bhsec_selectors *selectors,
-			   const struct bhsec_prefix *prefix)
-{
-	struct bhsec_selector_node *node;
-
-	node = writer_dereference(*find_link((struct bhsec_selectors *)selectors,
-					     prefix, NULL));
-	if (!node || !bhsec_prefix_equal(&node->prefix, prefix))
-		return NULL;
-	return writer_dereference(node->owner);
-}
-
 static struct bhsec_selector_node *new_node(const struct bhsec_prefix *prefix,
 					    void *owner)
 {

@@ -80,20 +80,20 @@ void bhsec_net_add_device(struct net *net, struct bhsec_device *bdev)
 }
 
 /**
- * bhsec_sa_by_spi - the inbound SA of an SPI
+ * bhsec_underlay_find - the inbound SA of an SPI
  * @net: underlay netns
  * @spi: network byte order
  *
  * Context: RCU read lock held.
  * Return: the SA or NULL.
  */
-struct bhsec_sa *bhsec_sa_by_spi(const struct net *net, __be32 spi)
+struct bhsec_sa *bhsec_underlay_find(const struct net *net, __be32 spi)
 {
 	return rhashtable_lookup(&bhsec_net(net)->inbound, &spi, inbound_params);
 }
 
 /**
- * bhsec_sa_sends_to - is there an outbound SA of this SPI and endpoint
+ * bhsec_underlay_sends - is there an outbound SA of this SPI and endpoint
  * @net: underlay netns
  * @spi: network byte order
  * @addr: address of the endpoint, network byte order
@@ -102,7 +102,7 @@ struct bhsec_sa *bhsec_sa_by_spi(const struct net *net, __be32 spi)
  * Context: RCU read lock held.
  * Return: true if so.
  */
-bool bhsec_sa_sends_to(const struct net *net, __be32 spi, const void *addr,
+bool bhsec_underlay_sends(const struct net *net, __be32 spi, const void *addr,
 		       bool is_ipv6)
 {
 	const struct bhsec_endpoint *endpoint;
@@ -249,13 +249,13 @@ int bhsec_port_move(struct bhsec_device *bdev,
 		    const struct bhsec_settings *settings,
 		    struct netlink_ext_ack *extack)
 {
+	const struct bhsec_settings *old = bhsec_device_settings(bdev);
 	struct net *net = underlay_of(bdev);
 	struct bhsec_port *port;
 
 	if (!bdev->udp_sas ||
-	    (bdev->port && settings->port == bdev->settings.port &&
-	     settings->ifindex == bdev->settings.ifindex &&
-	     settings->mark == bdev->settings.mark))
+	    (bdev->port && settings->port == old->port &&
+	     settings->ifindex == old->ifindex && settings->mark == old->mark))
 		return 0;
 	if (bdev->port)
 		put_port(net, bdev->port);
@@ -264,7 +264,7 @@ int bhsec_port_move(struct bhsec_device *bdev,
 		bdev->port = port;
 		return 0;
 	}
-	bdev->port = get_port(net, &bdev->settings, NULL);
+	bdev->port = get_port(net, old, NULL);
 	if (IS_ERR(bdev->port)) {
 		netdev_warn(bdev->dev, "another socket took the UDP port\n");
 		bdev->port = NULL;
@@ -277,7 +277,8 @@ static int hold_port(struct bhsec_device *bdev, struct netlink_ext_ack *extack)
 	struct bhsec_port *port;
 
 	if (!bdev->port) {
-		port = get_port(underlay_of(bdev), &bdev->settings, extack);
+		port = get_port(underlay_of(bdev), bhsec_device_settings(bdev),
+				extack);
 		if (IS_ERR(port))
 			return PTR_ERR(port);
 		bdev->port = port;

@@ -3,8 +3,8 @@
  * What bhsec knows of the kernel's own IPsec: the one room that looks into an
  * xfrm_state.
  */
+#include <linux/inetdevice.h>
 #include <net/addrconf.h>
-#include <net/route.h>
 #include <net/xfrm.h>
 
 #include "xfrm_bind.h"
@@ -14,12 +14,28 @@ struct spi_search {
 	bool found;
 };
 
+/* The address functions of the stack look into one VRF each. */
+static bool is_local6(struct net *net, const struct in6_addr *addr)
+{
+	struct net_device *dev;
+
+	for_each_netdev_rcu(net, dev)
+		if (ipv6_chk_addr(net, addr, dev, 0))
+			return true;
+	return false;
+}
+
 /* Inbound is what is addressed to us; an SPI of the other side is no matter. */
 static bool is_inbound(struct net *net, const struct xfrm_state *x)
 {
-	if (x->props.family == AF_INET)
-		return inet_addr_type(net, x->id.daddr.a4) == RTN_LOCAL;
-	return ipv6_chk_addr(net, &x->id.daddr.in6, NULL, 0);
+	bool local;
+
+	rcu_read_lock();
+	local = x->props.family == AF_INET ?
+		!!__ip_dev_find(net, x->id.daddr.a4, false) :
+		is_local6(net, &x->id.daddr.in6);
+	rcu_read_unlock();
+	return local;
 }
 
 static int match_spi(struct xfrm_state *x, int count, void *data)

@@ -119,16 +119,16 @@ def truncated(t):
     goes_on(t)
 
 
-def too_short_for_spi():
-    """RFC 3948: no ESP, no IKE; one byte 0xff keeps a NAT mapping alive."""
-    packets = [b"", b"\xff", b"\x01", b"\x01\x02", b"\x01\x02\x03",
-               b"\0\0\0\0", b"\0\0\0\0" + bytes(40)]
-    before = snapshot()
-    for esp in packets:
-        wires[in_udp].send(esp)
+def no_esp():
+    """RFC 3948: IKE has no business here; 0xff keeps a NAT mapping alive."""
+    no_sa = [b"\x01", b"\x01\x02", b"\x01\x02\x03", b"\0\0\0\0",
+             b"\0\0\0\0" + bytes(40)]
+
+    def send():
+        for data in [b"\xff", *no_sa]:
+            wires[in_udp].send(data)
+    ends_in({"no_sa": len(no_sa)}, send)
     goes_on(in_udp)
-    moved = difference(before, snapshot())
-    check_equal(sorted(moved), ["b.rx_bytes", "b.rx_packets"], "counters")
 
 
 def replayed(t):
@@ -300,7 +300,7 @@ for t in made:
 for t in made:
     add_case(f"{name(t)}: truncated at every length", truncated, t)
 add_case("too short for an SPI, keepalives and IKE move nothing",
-         too_short_for_spi)
+         no_esp)
 for t in made[:2]:
     add_case(f"{name(t)}: replayed packets are replay", replayed, t)
 for t in made[:2]:
