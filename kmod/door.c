@@ -21,6 +21,7 @@
 #include "door.h"
 #include "esp.h"
 #include "netlink.h"
+#include "outer.h"
 #include "peer.h"
 #include "sa.h"
 #include "underlay.h"
@@ -130,7 +131,7 @@ static int udp_door_error(struct sock *sk, struct sk_buff *skb)
 
 	if (skb_copy_bits(skb, offset, &spi, sizeof(spi)))
 		return -EINVAL;
-	return bhsec_underlay_sends(sock_net(sk), spi, daddr, is_ipv6) ? 0 : -ENOENT;
+	return bhsec_underlay_sender(sock_net(sk), spi, daddr, is_ipv6) ? 0 : -ENOENT;
 }
 
 /**
@@ -188,15 +189,17 @@ static int esp_door_callback(struct sk_buff *skb, int err)
 static int esp4_door_error(struct sk_buff *skb, u32 info)
 {
 	const struct iphdr *iph = (const struct iphdr *)skb->data;
-	struct net *net = dev_net(skb->dev);
+	struct bhsec_sa *sa = NULL;
 	__be32 spi;
 
-	if (icmp_hdr(skb)->type != ICMP_DEST_UNREACH ||
-	    icmp_hdr(skb)->code != ICMP_FRAG_NEEDED ||
-	    skb_copy_bits(skb, iph->ihl * 4, &spi, sizeof(spi)) ||
-	    !bhsec_underlay_sends(net, spi, &iph->daddr, false))
+	if (icmp_hdr(skb)->type == ICMP_DEST_UNREACH &&
+	    icmp_hdr(skb)->code == ICMP_FRAG_NEEDED &&
+	    !skb_copy_bits(skb, iph->ihl * 4, &spi, sizeof(spi)))
+		sa = bhsec_underlay_sender(dev_net(skb->dev), spi, &iph->daddr,
+					   false);
+	if (!sa)
 		return -ENOENT;
-	ipv4_update_pmtu(skb, net, info, 0, IPPROTO_ESP);
+	bhsec_outer_learn_mtu(sa->peer, skb, info);
 	return 0;
 }
 
@@ -204,15 +207,16 @@ static int esp6_door_error(struct sk_buff *skb, struct inet6_skb_parm *opt,
 			   u8 type, u8 code, int offset, __be32 info)
 {
 	const struct ipv6hdr *ip6h = (const struct ipv6hdr *)skb->data;
-	struct net *net = dev_net(skb->dev);
+	struct bhsec_sa *sa = NULL;
 	__be32 spi;
 
-	if (type != ICMPV6_PKT_TOOBIG ||
-	    skb_copy_bits(skb, offset, &spi, sizeof(spi)) ||
-	    !bhsec_underlay_sends(net, spi, &ip6h->daddr, true))
+	if (type == ICMPV6_PKT_TOOBIG &&
+	    !skb_copy_bits(skb, offset, &spi, sizeof(spi)))
+		sa = bhsec_underlay_sender(dev_net(skb->dev), spi, &ip6h->daddr,
+					   true);
+	if (!sa)
 		return -ENOENT;
-	ip6_update_pmtu(skb, net, info, skb->dev->ifindex, 0,
-			sock_net_uid(net, NULL));
+	bhsec_outer_learn_mtu(sa->peer, skb, ntohl(info));
 	return 0;
 }
 

@@ -57,11 +57,12 @@ static bool precheck_replay(struct bhsec_sa *sa, u32 low, u64 *seq)
 	return fresh;
 }
 
-static bool update_replay(struct bhsec_sa *sa, u64 seq)
+static bool update_replay(struct bhsec_sa *sa, u64 seq, bool *raised)
 {
 	bool fresh;
 
 	spin_lock_bh(&sa->replay_lock);
+	*raised = seq > sa->replay.top;
 	fresh = bhsec_replay_update(&sa->replay, seq);
 	spin_unlock_bh(&sa->replay_lock);
 	return fresh;
@@ -215,6 +216,7 @@ static void receive(struct bhsec_sa *sa, struct sk_buff *skb, u64 seq, int err)
 {
 	struct bhsec_inner inner = {};
 	unsigned int counter;
+	bool raised;
 	u8 tos;
 
 	if (unlikely(err)) {
@@ -222,10 +224,12 @@ static void receive(struct bhsec_sa *sa, struct sk_buff *skb, u64 seq, int err)
 						     BHSEC_A_STATS_CRYPTO);
 		return;
 	}
-	if (!update_replay(sa, seq)) {
+	if (!update_replay(sa, seq, &raised)) {
 		drop(sa, skb, seq, BHSEC_A_STATS_REPLAY);
 		return;
 	}
+	if (raised)
+		bhsec_peer_learn_endpoint(sa, skb, seq);
 	tos = tos_of_outer(skb);
 	counter = open_payload(sa, skb, &inner);
 	if (counter) {

@@ -15,6 +15,7 @@
 #include "compat.h"
 #include "device.h"
 #include "esp.h"
+#include "keepalive.h"
 #include "outer.h"
 #include "peer.h"
 #include "sa.h"
@@ -130,6 +131,7 @@ static void post(struct bhsec_aead_op *op, int err)
 	} else {
 		bhsec_sa_count(sa, BHSEC_A_STATS_TX_PACKETS, len);
 		dev_sw_netstats_tx_add(dev, 1, len);
+		bhsec_keepalive_sent(sa->peer);
 		bhsec_outer_send(skb);
 	}
 	bhsec_sa_leave(sa);

@@ -57,6 +57,8 @@ static const struct nla_policy peer_policy[] = {
 	[BHSEC_A_PEER_ENCAP] = NLA_POLICY_MAX(NLA_U32, BHSEC_ENCAP_ESP),
 	[BHSEC_A_PEER_SELECTORS] = NLA_POLICY_NESTED(prefix_list_policy),
 	[BHSEC_A_PEER_LOCAL_SELECTORS] = NLA_POLICY_NESTED(prefix_list_policy),
+	[BHSEC_A_PEER_ROAM] = NLA_POLICY_MAX(NLA_U8, 1),
+	[BHSEC_A_PEER_KEEPALIVE] = { .type = NLA_U16 },
 };
 
 static const struct nla_policy sa_policy[] = {

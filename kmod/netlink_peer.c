@@ -193,7 +193,8 @@ static int parse_endpoint(struct genl_info *info,
 		return -EINVAL;
 	}
 	*endpoint = bhsec_endpoint_alloc(nla_data(addr), is_ipv6,
-					 port ? nla_get_u16(port) : 0);
+					 port ? htons(nla_get_u16(port)) : 0,
+					 GFP_KERNEL_ACCOUNT);
 	return *endpoint ? 0 : -ENOMEM;
 }
 
@@ -206,6 +207,14 @@ static int parse_config(struct genl_info *info, struct bhsec_peer_config *config
 	if (attrs[BHSEC_A_PEER_ENCAP]) {
 		config->has_encap = true;
 		config->encap = nla_get_u32(attrs[BHSEC_A_PEER_ENCAP]);
+	}
+	if (attrs[BHSEC_A_PEER_ROAM]) {
+		config->has_roam = true;
+		config->roam = nla_get_u8(attrs[BHSEC_A_PEER_ROAM]);
+	}
+	if (attrs[BHSEC_A_PEER_KEEPALIVE]) {
+		config->has_keepalive = true;
+		config->keepalive = nla_get_u16(attrs[BHSEC_A_PEER_KEEPALIVE]);
 	}
 	if (attrs[BHSEC_A_PEER_ENDPOINT_ADDR] || attrs[BHSEC_A_PEER_ENDPOINT_PORT])
 		err = parse_endpoint(info, &config->endpoint);
@@ -353,20 +362,21 @@ static int put_prefixes(struct sk_buff *msg, int attr,
 static int put_endpoint(struct sk_buff *msg, struct bhsec_peer *peer)
 {
 	const struct bhsec_endpoint *endpoint;
+	int err = 0;
 	u16 port;
 
-	endpoint = rcu_dereference_protected(peer->endpoint,
-					     lockdep_is_held(&peer->bdev->lock));
-	if (!endpoint)
-		return 0;
-	port = endpoint->port ? ntohs(endpoint->port) :
-				bhsec_device_settings(peer->bdev)->port;
-	if (nla_put(msg, BHSEC_A_PEER_ENDPOINT_ADDR, endpoint->is_ipv6 ? 16 : 4,
-		    &endpoint->addr))
-		return -EMSGSIZE;
-	if (peer->encap != BHSEC_ENCAP_UDP)
-		return 0;
-	return nla_put_u16(msg, BHSEC_A_PEER_ENDPOINT_PORT, port);
+	rcu_read_lock();
+	endpoint = rcu_dereference(peer->endpoint);
+	if (endpoint) {
+		port = endpoint->port ? ntohs(endpoint->port) :
+					bhsec_device_settings(peer->bdev)->port;
+		err = nla_put(msg, BHSEC_A_PEER_ENDPOINT_ADDR,
+			      endpoint->is_ipv6 ? 16 : 4, &endpoint->addr);
+		if (!err && peer->encap == BHSEC_ENCAP_UDP)
+			err = nla_put_u16(msg, BHSEC_A_PEER_ENDPOINT_PORT, port);
+	}
+	rcu_read_unlock();
+	return err;
 }
 
 static int put_peer(struct sk_buff *msg, void *object)
@@ -379,6 +389,8 @@ static int put_peer(struct sk_buff *msg, void *object)
 	if (nla_put_u32(msg, BHSEC_A_PEER_IFINDEX, peer->bdev->dev->ifindex) ||
 	    nla_put_string(msg, BHSEC_A_PEER_NAME, peer->name) ||
 	    nla_put_u32(msg, BHSEC_A_PEER_ENCAP, peer->encap) ||
+	    nla_put_u8(msg, BHSEC_A_PEER_ROAM, peer->roam) ||
+	    nla_put_u16(msg, BHSEC_A_PEER_KEEPALIVE, peer->keepalive) ||
 	    nla_put_u32(msg, BHSEC_A_PEER_MTU, bhsec_outer_peer_mtu(peer)) ||
 	    put_endpoint(msg, peer) ||
 	    put_prefixes(msg, BHSEC_A_PEER_SELECTORS, peer->selectors) ||

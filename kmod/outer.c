@@ -189,6 +189,40 @@ unsigned int bhsec_outer_peer_mtu(struct bhsec_peer *peer)
 }
 
 /**
+ * bhsec_outer_learn_mtu - a router told how much a peer's path takes
+ * @peer: the peer
+ * @skb: data starts at the outer IP header that the router sent back
+ * @mtu: bytes
+ *
+ * The route that it is learned for is the one that our packets take, by their
+ * mark and device; ipv4_update_pmtu() would look for one that a reply takes.
+ *
+ * Context: RCU read lock held.
+ */
+void bhsec_outer_learn_mtu(struct bhsec_peer *peer, struct sk_buff *skb,
+			   unsigned int mtu)
+{
+	int header = skb_network_offset(skb);
+	struct net_device *dev = skb->dev;
+	struct bhsec_outer outer = {};
+	u32 mark = skb->mark;
+	struct dst_entry *dst;
+	unsigned int drop;
+
+	dst = bhsec_outer_route(peer, &outer, &drop);
+	if (!dst)
+		return;
+	skb->dev = dst->dev;
+	skb->mark = outer.mark;
+	skb_reset_network_header(skb);
+	dst->ops->update_pmtu(dst, NULL, skb, mtu, false);
+	skb_set_network_header(skb, header);
+	skb->mark = mark;
+	skb->dev = dev;
+	dst_release(dst);
+}
+
+/**
  * bhsec_outer_headroom - bytes that go in front of ESP
  * @outer: family and encapsulation
  * @dst: the route

@@ -2,12 +2,16 @@
 /*
  * Remote sites: name, endpoint, the inner addresses behind them, lifetime.
  */
+#include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/netlink.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/udp.h>
 
 #include "compat.h"
 #include "device.h"
+#include "keepalive.h"
 #include "peer.h"
 #include "sa.h"
 
@@ -25,25 +29,26 @@ const struct rhashtable_params bhsec_peer_table_params = {
  * bhsec_endpoint_alloc - an endpoint with an empty route cache
  * @addr: address, network byte order
  * @is_ipv6: its family
- * @port: host byte order, 0 for the device's
+ * @port: network byte order, 0 for the device's
+ * @gfp: for the allocation
  *
- * Context: may sleep.
+ * Context: as @gfp says.
  * Return: the endpoint, for bhsec_endpoint_free(), or NULL.
  */
 struct bhsec_endpoint *bhsec_endpoint_alloc(const void *addr, bool is_ipv6,
-					    u16 port)
+					    __be16 port, gfp_t gfp)
 {
 	struct bhsec_endpoint *endpoint;
 
-	endpoint = kzalloc_obj(*endpoint, GFP_KERNEL_ACCOUNT);
+	endpoint = kzalloc_obj(*endpoint, gfp);
 	if (!endpoint)
 		return NULL;
-	if (dst_cache_init(&endpoint->route, GFP_KERNEL_ACCOUNT)) {
+	if (dst_cache_init(&endpoint->route, gfp)) {
 		kfree(endpoint);
 		return NULL;
 	}
 	endpoint->is_ipv6 = is_ipv6;
-	endpoint->port = htons(port);
+	endpoint->port = port;
 	memcpy(&endpoint->addr, addr, is_ipv6 ? 16 : 4);
 	return endpoint;
 }
@@ -186,16 +191,44 @@ static int apply_selectors(struct bhsec_peer *peer,
  * bhsec_peer_forget_route - look the route to the endpoint up anew
  * @peer: the peer
  *
- * Context: the device's lock is held. Packets that still hold the old route
- * keep it.
+ * Context: any. Packets that still hold the old route keep it.
  */
 void bhsec_peer_forget_route(struct bhsec_peer *peer)
 {
 	struct bhsec_endpoint *endpoint;
 
-	endpoint = config_dereference(peer->bdev, peer->endpoint);
+	rcu_read_lock();
+	endpoint = rcu_dereference(peer->endpoint);
 	if (endpoint)
 		dst_cache_reset(&endpoint->route);
+	rcu_read_unlock();
+}
+
+static void set_endpoint(struct bhsec_peer *peer, struct bhsec_endpoint *new)
+{
+	struct bhsec_endpoint *old;
+
+	spin_lock_bh(&peer->endpoint_lock);
+	old = rcu_replace_pointer(peer->endpoint, new,
+				  lockdep_is_held(&peer->endpoint_lock));
+	spin_unlock_bh(&peer->endpoint_lock);
+	bhsec_endpoint_free(old);
+}
+
+/* An endpoint that somebody chose stays, unless it was said that it may move. */
+static void apply_endpoint(struct bhsec_peer *peer,
+			   struct bhsec_peer_config *config)
+{
+	if (config->has_roam) {
+		peer->roam_given = true;
+		WRITE_ONCE(peer->roam, config->roam);
+	} else if (!peer->roam_given && config->endpoint) {
+		WRITE_ONCE(peer->roam, false);
+	}
+	if (config->endpoint) {
+		set_endpoint(peer, config->endpoint);
+		config->endpoint = NULL;
+	}
 }
 
 /* Changes that cannot fail; what is taken over is cleared in @config. */
@@ -207,11 +240,9 @@ static void apply_rest(struct bhsec_peer *peer, struct bhsec_peer_config *config
 		peer->encap = config->encap;
 		bhsec_peer_forget_route(peer);
 	}
-	if (config->endpoint) {
-		bhsec_endpoint_free(config_dereference(peer->bdev, peer->endpoint));
-		rcu_assign_pointer(peer->endpoint, config->endpoint);
-		config->endpoint = NULL;
-	}
+	apply_endpoint(peer, config);
+	if (config->has_keepalive)
+		bhsec_keepalive_set(peer, config->keepalive);
 	if (config->local_selectors) {
 		old = config_dereference(peer->bdev, peer->local_selectors);
 		rcu_assign_pointer(peer->local_selectors, config->local_selectors);
@@ -235,10 +266,31 @@ static struct bhsec_peer *peer_alloc(struct bhsec_device *bdev, const char *name
 	strscpy(peer->name, name, sizeof(peer->name));
 	peer->bdev = bdev;
 	peer->encap = BHSEC_ENCAP_UDP;
+	peer->roam = true;
+	spin_lock_init(&peer->endpoint_lock);
+	bhsec_keepalive_init(peer);
 	INIT_LIST_HEAD(&peer->sas);
 	refcount_set(&peer->ref, 1);
 	dev_hold(bdev->dev);
 	return peer;
+}
+
+static int check_keepalive(const struct bhsec_peer *peer,
+			   const struct bhsec_peer_config *config,
+			   struct netlink_ext_ack *extack)
+{
+	u32 encap = config->has_encap ? config->encap : peer->encap;
+	u16 keepalive = config->has_keepalive ? config->keepalive :
+						peer->keepalive;
+
+	if (!keepalive || encap == BHSEC_ENCAP_UDP)
+		return 0;
+	NL_SET_ERR_MSG_ATTR(extack,
+			    config->attrs[config->has_keepalive ?
+					  BHSEC_A_PEER_KEEPALIVE :
+					  BHSEC_A_PEER_ENCAP],
+			    "keepalives are for ESP in UDP");
+	return -EINVAL;
 }
 
 /**
@@ -262,6 +314,9 @@ struct bhsec_peer *bhsec_peer_add(struct bhsec_device *bdev, const char *name,
 	peer = peer_alloc(bdev, name);
 	if (!peer)
 		return ERR_PTR(-ENOMEM);
+	err = check_keepalive(peer, config, extack);
+	if (err)
+		goto put_peer;
 	err = xa_alloc_cyclic(&bdev->peers_by_id, &peer->id, peer,
 			      XA_LIMIT(1, INT_MAX), &bdev->next_id,
 			      GFP_KERNEL_ACCOUNT);
@@ -308,7 +363,9 @@ int bhsec_peer_set(struct bhsec_peer *peer, struct bhsec_peer_config *config,
 				    "the encapsulation cannot change while the peer has SAs");
 		return -EBUSY;
 	}
-	err = apply_selectors(peer, config, extack);
+	err = check_keepalive(peer, config, extack);
+	if (!err)
+		err = apply_selectors(peer, config, extack);
 	if (err)
 		return err;
 	apply_rest(peer, config);
@@ -341,6 +398,7 @@ void bhsec_peer_del(struct bhsec_peer *peer)
 	struct bhsec_device *bdev = peer->bdev;
 
 	lockdep_assert_held(&bdev->lock);
+	bhsec_keepalive_set(peer, 0);
 	bhsec_peer_drop_sas(peer);
 	if (peer->selectors)
 		take_prefixes(peer, peer->selectors, peer->selectors->count, NULL);
@@ -384,7 +442,67 @@ void bhsec_peer_release_route(struct bhsec_peer *peer)
 {
 	struct bhsec_endpoint *endpoint;
 
-	endpoint = config_dereference(peer->bdev, peer->endpoint);
+	rcu_read_lock();
+	endpoint = rcu_dereference(peer->endpoint);
 	if (endpoint)
 		dst_cache_reset_now(&endpoint->route);
+	rcu_read_unlock();
+}
+
+static bool came_from(const struct bhsec_peer *peer,
+		      const struct bhsec_endpoint *endpoint,
+		      const struct sk_buff *skb)
+{
+	const struct bhsec_settings *settings = rcu_dereference(peer->bdev->settings);
+	bool is_ipv6 = ip_hdr(skb)->version == 6;
+
+	if (!endpoint || endpoint->is_ipv6 != is_ipv6)
+		return false;
+	if (is_ipv6 ? !ipv6_addr_equal(&ipv6_hdr(skb)->saddr, &endpoint->addr.v6) :
+		      ip_hdr(skb)->saddr != endpoint->addr.v4)
+		return false;
+	return peer->encap != BHSEC_ENCAP_UDP ||
+	       udp_hdr(skb)->source == (endpoint->port ?: htons(settings->port));
+}
+
+static struct bhsec_endpoint *source_of(const struct bhsec_peer *peer,
+					const struct sk_buff *skb)
+{
+	bool is_ipv6 = ip_hdr(skb)->version == 6;
+	const void *addr = is_ipv6 ? (void *)&ipv6_hdr(skb)->saddr :
+				     (void *)&ip_hdr(skb)->saddr;
+	__be16 port = peer->encap == BHSEC_ENCAP_UDP ? udp_hdr(skb)->source : 0;
+
+	return bhsec_endpoint_alloc(addr, is_ipv6, port, GFP_ATOMIC);
+}
+
+/**
+ * bhsec_peer_learn_endpoint - answer where an authentic packet came from
+ * @sa: the SA that opened it
+ * @skb: the packet; network and transport header are the outer ones
+ * @seq: its sequence number, which raised the top of the window
+ *
+ * Its UDP checksum was right, or none: the door of a socket takes no other.
+ *
+ * Context: RCU read lock held.
+ */
+void bhsec_peer_learn_endpoint(struct bhsec_sa *sa, const struct sk_buff *skb,
+			       u64 seq)
+{
+	struct bhsec_peer *peer = sa->peer;
+	struct bhsec_endpoint *new;
+
+	if (!READ_ONCE(peer->roam) ||
+	    came_from(peer, rcu_dereference(peer->endpoint), skb))
+		return;
+	new = source_of(peer, skb);
+	if (!new)
+		return;
+	spin_lock_bh(&peer->endpoint_lock);
+	/* a later packet, on another CPU, came from where the peer now is */
+	if (READ_ONCE(peer->roam) && bhsec_sa_seq(sa) == seq)
+		new = rcu_replace_pointer(peer->endpoint, new,
+					  lockdep_is_held(&peer->endpoint_lock));
+	spin_unlock_bh(&peer->endpoint_lock);
+	bhsec_endpoint_free(new);
 }

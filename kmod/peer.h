@@ -14,6 +14,7 @@
 
 struct bhsec_device;
 struct bhsec_sa;
+struct sk_buff;
 struct netlink_ext_ack;
 struct nlattr;
 
@@ -58,7 +59,11 @@ struct bhsec_prefixes {
  * @selectors: new list, or NULL; taken over on success
  * @local_selectors: new list, or NULL; taken over on success
  * @has_encap: @encap is given
+ * @has_roam: @roam is given
+ * @has_keepalive: @keepalive is given
  * @encap: BHSEC_ENCAP_*
+ * @roam: learn the endpoint
+ * @keepalive: seconds, 0 is never
  * @attrs: the request, BHSEC_A_PEER_*, for the attribute that a refusal names
  */
 struct bhsec_peer_config {
@@ -66,7 +71,11 @@ struct bhsec_peer_config {
 	struct bhsec_prefixes *selectors;
 	struct bhsec_prefixes *local_selectors;
 	bool has_encap;
+	bool has_roam;
+	bool has_keepalive;
 	u32 encap;
+	bool roam;
+	u16 keepalive;
 	struct nlattr **attrs;
 };
 
@@ -77,7 +86,13 @@ struct bhsec_peer_config {
  * @id: in the device's xarray; order of dumps
  * @bdev: the device; the peer holds a reference on its netdev
  * @encap: BHSEC_ENCAP_*; changes only while the peer has no SA
- * @endpoint: RCU; written under the device's lock
+ * @endpoint: RCU; written under @endpoint_lock
+ * @endpoint_lock: configuration and packets both write @endpoint
+ * @roam: learn the endpoint from packets; written under the device's lock
+ * @roam_given: @roam was asked for; under the device's lock
+ * @keepalive: seconds, 0 is never; written under the device's lock
+ * @last_sent: jiffies of the last packet, while @keepalive is set
+ * @keepalive_work: sends the next keepalive
  * @selectors: what the peer owns in the device's table; under the device's lock
  * @local_selectors: RCU; written under the device's lock; NULL is any
  * @out: RCU, DSCP -> outbound SA; written under the device's lock
@@ -93,6 +108,12 @@ struct bhsec_peer {
 	struct bhsec_device *bdev;
 	u32 encap;
 	struct bhsec_endpoint __rcu *endpoint;
+	spinlock_t endpoint_lock;
+	bool roam;
+	bool roam_given;
+	u16 keepalive;
+	unsigned long last_sent;
+	struct delayed_work keepalive_work;
 	struct bhsec_prefixes *selectors;
 	struct bhsec_prefixes __rcu *local_selectors;
 	struct bhsec_sa __rcu *out[BHSEC_DSCP_COUNT];
@@ -118,8 +139,11 @@ void bhsec_peer_put(struct bhsec_peer *peer);
 bool bhsec_peer_is_local(const struct bhsec_peer *peer, const void *addr,
 			 bool is_ipv6);
 
+void bhsec_peer_learn_endpoint(struct bhsec_sa *sa, const struct sk_buff *skb,
+			       u64 seq);
+
 struct bhsec_endpoint *bhsec_endpoint_alloc(const void *addr, bool is_ipv6,
-					    u16 port);
+					    __be16 port, gfp_t gfp);
 void bhsec_endpoint_free(struct bhsec_endpoint *endpoint);
 
 #endif

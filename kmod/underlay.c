@@ -93,17 +93,17 @@ struct bhsec_sa *bhsec_underlay_find(const struct net *net, __be32 spi)
 }
 
 /**
- * bhsec_underlay_sends - is there an outbound SA of this SPI and endpoint
+ * bhsec_underlay_sender - an outbound SA of this SPI and endpoint
  * @net: underlay netns
  * @spi: network byte order
  * @addr: address of the endpoint, network byte order
  * @is_ipv6: its family
  *
  * Context: RCU read lock held.
- * Return: true if so.
+ * Return: the SA or NULL.
  */
-bool bhsec_underlay_sends(const struct net *net, __be32 spi, const void *addr,
-		       bool is_ipv6)
+struct bhsec_sa *bhsec_underlay_sender(const struct net *net, __be32 spi,
+				       const void *addr, bool is_ipv6)
 {
 	const struct bhsec_endpoint *endpoint;
 	struct rhlist_head *list, *pos;
@@ -114,9 +114,9 @@ bool bhsec_underlay_sends(const struct net *net, __be32 spi, const void *addr,
 		endpoint = rcu_dereference(sa->peer->endpoint);
 		if (endpoint && endpoint->is_ipv6 == is_ipv6 &&
 		    !memcmp(&endpoint->addr, addr, is_ipv6 ? 16 : 4))
-			return true;
+			return sa;
 	}
-	return false;
+	return NULL;
 }
 
 static int open_socket(struct net *net, struct bhsec_port *port, bool is_ipv6)

@@ -45,8 +45,8 @@ struct bhsec_net {
 struct bhsec_net *bhsec_net(const struct net *net);
 void bhsec_net_add_device(struct net *net, struct bhsec_device *bdev);
 struct bhsec_sa *bhsec_underlay_find(const struct net *net, __be32 spi);
-bool bhsec_underlay_sends(const struct net *net, __be32 spi, const void *addr,
-		       bool is_ipv6);
+struct bhsec_sa *bhsec_underlay_sender(const struct net *net, __be32 spi,
+				       const void *addr, bool is_ipv6);
 
 int bhsec_underlay_attach(struct bhsec_device *bdev, struct bhsec_sa *sa,
 			  struct netlink_ext_ack *extack);

@@ -129,6 +129,9 @@ def _():
              + number_rows("set bh1 fwmark", ["0", "4294967295", "0x10"],
                            ["4294967296", "0x"])
              + number_rows("set bh1 df", ["copy", "set", "clear"], ["on", "SET"])
+             + number_rows("peer set bh0 c keepalive", ["65535", "20", "0"],
+                           ["65536", "-1", "20s"])
+             + number_rows("peer set bh0 c roam", ["on", "off"], ["1", "yes"])
              + number_rows("set bh1 local", ["192.0.2.1", "2001:db8::1", "::",
                                              "0.0.0.0"],
                            ["192.0.2", "host.example"]))

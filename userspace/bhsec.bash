@@ -23,6 +23,7 @@ _bhsec_values() {
 	set:df) echo copy set clear ;;
 	set:dscp) echo copy be ef ;;
 	peer:encap) echo udp esp ;;
+	peer:roam) echo on off ;;
 	peer:selectors) echo none ;;
 	peer:local-selectors) echo any ;;
 	sa:cipher) echo $_bhsec_ciphers ;;
@@ -56,7 +57,7 @@ _bhsec_set() {
 
 # What may follow the words of "peer add DEVICE NAME ...".
 _bhsec_peer() {
-	local options='endpoint encap selectors local-selectors'
+	local options='endpoint encap selectors local-selectors roam keepalive'
 
 	case $#:$1 in
 	0:*) echo add set del --help ;;

@@ -86,6 +86,8 @@ static const struct option options[] = {
 	  .attr = BHSEC_A_PEER_SELECTORS },
 	{ .word = "local-selectors", .put = put_selectors,
 	  .attr = BHSEC_A_PEER_LOCAL_SELECTORS },
+	OPTION_NAME("roam", BHSEC_A_PEER_ROAM, 1, &switch_names),
+	OPTION_NUMBER("keepalive", BHSEC_A_PEER_KEEPALIVE, 2, 0, UINT16_MAX),
 };
 
 /* The names of the device and the peer, which every command has. */

@@ -230,6 +230,8 @@ static void print_peer(struct show *show, const struct nlmsghdr *nlh)
 	print_endpoint(out, attrs);
 	print_name(out, "encap", attrs[BHSEC_A_PEER_ENCAP], &encap_names);
 	print_number(out, "mtu", attrs[BHSEC_A_PEER_MTU]);
+	out_switch(out, "roam", number_of(attrs[BHSEC_A_PEER_ROAM]));
+	print_number(out, "keepalive", attrs[BHSEC_A_PEER_KEEPALIVE]);
 	out_line(out, 2);
 	print_prefixes(out, "selectors", attrs[BHSEC_A_PEER_SELECTORS], "none");
 	print_prefixes(out, "local-selectors",

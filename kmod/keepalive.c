@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * One byte now and then, so that NATs on the way keep their mapping of a
+ * tunnel that is silent (RFC 3948 2.3, 4).
+ */
+#include <linux/netdevice.h>
+#include <linux/skbuff.h>
+#include <net/dst.h>
+
+#include "device.h"
+#include "keepalive.h"
+#include "outer.h"
+#include "sa.h"
+
+/* Without an SA there is no tunnel to keep, and the port may be another's. */
+static bool has_tunnel(const struct bhsec_peer *peer)
+{
+	unsigned int i;
+
+	for (i = 0; i < BHSEC_DSCP_COUNT; i++)
+		if (rcu_access_pointer(peer->out[i]))
+			return netif_running(peer->bdev->dev);
+	return false;
+}
+
+static void send(struct bhsec_peer *peer)
+{
+	struct bhsec_outer outer = {};
+	struct dst_entry *dst;
+	struct sk_buff *skb;
+	unsigned int drop;
+
+	if (!has_tunnel(peer))
+		return;
+	dst = bhsec_outer_route(peer, &outer, &drop);
+	if (!dst)
+		return;
+	skb = alloc_skb(bhsec_outer_headroom(&outer, dst) + 1, GFP_ATOMIC);
+	if (!skb) {
+		dst_release(dst);
+		return;
+	}
+	skb_reserve(skb, bhsec_outer_headroom(&outer, dst));
+	skb_put_u8(skb, 0xff);
+	skb_dst_set(skb, dst);
+	*bhsec_outer(skb) = outer;
+	local_bh_disable();
+	bhsec_outer_send(skb);
+	local_bh_enable();
+}
+
+static void wake(struct work_struct *work)
+{
+	struct bhsec_peer *peer = container_of(to_delayed_work(work),
+					       struct bhsec_peer, keepalive_work);
+	unsigned long interval = READ_ONCE(peer->keepalive) * HZ;
+	unsigned long idle = jiffies - READ_ONCE(peer->last_sent);
+
+	if (!interval)
+		return;
+	if (idle >= interval) {
+		rcu_read_lock();
+		send(peer);
+		rcu_read_unlock();
+		idle = 0;
+	}
+	queue_delayed_work(bhsec_workqueue, &peer->keepalive_work,
+			   interval - idle);
+}
+
+/**
+ * bhsec_keepalive_init - prepare a peer for keepalives
+ * @peer: the peer; it gets none yet
+ */
+void bhsec_keepalive_init(struct bhsec_peer *peer)
+{
+	INIT_DELAYED_WORK(&peer->keepalive_work, wake);
+}
+
+/**
+ * bhsec_keepalive_set - after how long a peer gets a keepalive
+ * @peer: the peer; it has to be set to 0 before it goes
+ * @seconds: without any other packet; 0 is never
+ *
+ * Context: may sleep; the device's lock is held.
+ */
+void bhsec_keepalive_set(struct bhsec_peer *peer, u16 seconds)
+{
+	lockdep_assert_held(&peer->bdev->lock);
+	WRITE_ONCE(peer->keepalive, seconds);
+	if (!seconds) {
+		cancel_delayed_work_sync(&peer->keepalive_work);
+		return;
+	}
+	WRITE_ONCE(peer->last_sent, jiffies - seconds * HZ);
+	mod_delayed_work(bhsec_workqueue, &peer->keepalive_work, 0);
+}

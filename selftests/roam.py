@@ -1,0 +1,267 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""A peer that moves, or whose NAT does: only an authentic packet newer than
+all others changes the endpoint, and only where that is allowed. Keepalives
+hold a NAT's mapping (RFC 3948 2.3)."""
+
+from lib import *
+from libesp import *
+
+OTHER_PORT = 40007
+KEEPALIVE = b"\xff"
+
+a, b = Ns("a"), Ns("b")
+link = veth(a, b)
+made = tunnels(a, b, link, [
+    {"encap": encap, "family": family}
+    for encap in ("udp", "esp") for family in (4, 6)])
+wires = {t: Wire(t) for t in made}
+numbers = {t: itertools.count(100) for t in made}
+# Where a peer may also be: addresses of b on the link.
+others = {4: [f"192.0.2.{n}" for n in range(5, 9)],
+          6: [f"2001:db8::{n}" for n in range(5, 9)]}
+b.ip("".join(f"addr add {addr}/{28 if f == 4 else 64} dev {link.if_b}"
+             f"{' nodad' * (f == 6)}\n" for f in (4, 6) for addr in others[f]))
+udp_sink(a)
+
+
+def name(t):
+    return f"{t.encap} over IPv{t.family}"
+
+
+def inner_of(t):
+    return udp(t.inner("b", 4), t.inner("a", 4), 7, SINK_PORT, b"x")
+
+
+def arrive(t, esp, source, sport=None, spoil=False):
+    """A datagram from somewhere."""
+    if t.encap == "esp":
+        wires[t].send(esp, source=source)
+        return
+    packet = bytearray(udp(source, t.a_outer, sport or t.port, t.port, esp))
+    if spoil:
+        packet[(20 if t.family == 4 else 40) + 6] ^= 0x55
+    wires[t].send_ip(bytes(packet))
+
+
+def text_of(t, addr, port=None):
+    if t.encap == "esp":
+        return addr
+    return (f"[{addr}]" if t.family == 6 else addr) + f":{port or t.port}"
+
+
+def endpoint(t):
+    return a.peer(t.dev, t.peer)["endpoint"]
+
+
+def moves(t, counter, count, act):
+    """Waits until the packets that act() sends are counted."""
+    before = t.stats()[counter]
+    act()
+    wait_for(lambda: t.stats()[counter] == before + count,
+             what=f"{count} more {counter}")
+
+
+def accepted(t, source, seq=None, plain=None, **how):
+    inner = inner_of(t)
+    plain = plain or inner + trailer(len(inner), NEXT_IPV4)
+    esp = seal(t.in_, seq or next(numbers[t]), plain)
+    moves(t, "rx_packets", 1, lambda: arrive(t, esp, source, **how))
+
+
+def address_fields(t):
+    """Where the outer header has source and destination."""
+    return (slice(12, 16), slice(16, 20)) if t.family == 4 else \
+        (slice(8, 24), slice(24, 40))
+
+
+def goes_to(t, addr, port=None):
+    """The next packet out, and what show says."""
+    check_equal(endpoint(t), text_of(t, addr, port), "endpoint shown")
+    capture = Capture(b, link.if_b, outgoing=False)
+    with a.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
+        sock.sendto(b"y", (t.inner("b", 4), 9))
+    capture.wait(1)
+    # xfrm shows what it opened on the same interface.
+    source, destination = address_fields(t)
+    packets = [frame[14:] for frame in capture.stop()
+               if frame[14:][source] == address(t.a_outer) and esp_of(frame)]
+    check_equal(len(packets), 1, "ESP packets")
+    check_equal(packets[0][destination], address(addr), "destination")
+    if t.encap == "udp":
+        head = 20 if t.family == 4 else 40
+        check_equal(struct.unpack_from("!H", packets[0], head + 2)[0],
+                    port or t.port, "destination port")
+
+
+def stays(t):
+    """A configured endpoint is not left for any packet."""
+    check_equal(a.peer(t.dev, t.peer)["roam"], False, "roam by default")
+    accepted(t, others[t.family][0])
+    goes_to(t, t.b_outer)
+
+
+def follows(t):
+    a.cli("peer", "set", t.dev, t.peer, "roam", "on")
+    first, second = others[t.family][:2]
+    goes_to(t, t.b_outer)
+    accepted(t, first)
+    goes_to(t, first)
+    if t.encap == "udp":
+        accepted(t, first, sport=OTHER_PORT)
+        goes_to(t, first, OTHER_PORT)
+    # RFC 4303 2.6: a dummy packet is authentic all the same.
+    esp = seal(t.in_, next(numbers[t]), trailer(0, NEXT_NONE))
+    moves(t, "dummy", 1, lambda: arrive(t, esp, second))
+    goes_to(t, second)
+
+
+def late_packet(t):
+    """One from the old address that comes after one from the new."""
+    old, new = others[t.family][2:]
+    late, newer = next(numbers[t]), next(numbers[t])
+    accepted(t, old, seq=next(numbers[t]))
+    accepted(t, new, seq=next(numbers[t]))
+    accepted(t, old, seq=late)
+    accepted(t, old, seq=newer)
+    goes_to(t, new)
+
+
+def no_proof(t):
+    """What is not authentic, or was seen before, moves nothing."""
+    here, there = t.b_outer, others[t.family][0]
+    inner = inner_of(t)
+    accepted(t, here)
+    plain = inner + trailer(len(inner), NEXT_IPV4)
+    esp = seal(t.in_, next(numbers[t]), plain)
+    moves(t, "auth", 1, lambda: arrive(t, esp[:-1] + bytes([esp[-1] ^ 1]), there))
+    moves(t, "rx_packets", 1, lambda: arrive(t, esp, here))
+    moves(t, "replay", 1, lambda: arrive(t, esp, there))
+    if t.encap == "udp":
+        arrive(t, seal(t.in_, next(numbers[t]), plain), there, spoil=True)
+        accepted(t, here)
+    goes_to(t, here)
+
+
+def off_again(t):
+    a.cli("peer", "set", t.dev, t.peer, "roam", "off")
+    accepted(t, others[t.family][0])
+    goes_to(t, t.b_outer)
+    a.cli("peer", "set", t.dev, t.peer, "roam", "on", "endpoint",
+          t.endpoint("b"))
+    check_equal(a.peer(t.dev, t.peer)["roam"], True, "roam, said beside")
+    accepted(t, others[t.family][1])
+    goes_to(t, others[t.family][1])
+
+
+for t in made:
+    add_case(f"{name(t)}: a configured endpoint stays", stays, t)
+for t in made:
+    add_case(f"{name(t)}: with roam on the next packet moves it", follows, t)
+for t in made:
+    add_case(f"{name(t)}: a late packet does not move it back", late_packet, t)
+for t in made:
+    add_case(f"{name(t)}: only what is authentic and new moves it", no_proof, t)
+for t in made:
+    add_case(f"{name(t)}: roam off holds it again", off_again, t)
+
+
+@case("a peer without endpoint is found by its first packet")
+def _():
+    t = Tunnel(a, b, link, n=len(made), peer="late")
+    wires[t], numbers[t] = Wire(t), itertools.count(1)
+    a.ip(t.route_lines("a"))
+    a.bhsec(f"peer add {t.dev} late selectors {t.b_net4}\n"
+            + t.in_.bhsec(t.dev, "late", "in") + t.out.bhsec(t.dev, "late", "out"))
+    check_equal(a.peer(t.dev, "late")["roam"], True, "roam by default")
+    with a.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
+        moves(t, "no_endpoint", 1, lambda: sock.sendto(b"y", (t.b_inner4, 9)))
+    accepted(t, others[4][0], sport=OTHER_PORT)
+    goes_to(t, others[4][0], OTHER_PORT)
+    a.cli("peer", "set", t.dev, "late", "endpoint", t.b_outer)
+    check_equal(a.peer(t.dev, "late")["roam"], False, "roam with an endpoint")
+    accepted(t, others[4][1])
+    goes_to(t, t.b_outer)
+    a.cli("peer", "del", t.dev, "late")
+
+
+# Keepalives
+
+def keepalives(capture, t):
+    """(source port, destination port) of each one to the peer."""
+    found = []
+    for frame in list(capture.frames):
+        packet, head = frame[14:], 20 if t.family == 4 else 40
+        if (packet[address_fields(t)[1]] == address(t.b_outer)
+                and packet[head + 4:head + 6] == b"\0\x09"
+                and packet[head + 8:head + 9] == KEEPALIVE):
+            found.append(struct.unpack_from("!HH", packet, head))
+    return found
+
+
+def keeps_alive(t):
+    """Silence brings them, packets take their place, 0 ends them."""
+    a.cli("peer", "set", t.dev, t.peer, "roam", "off", "endpoint",
+          t.endpoint("b"))
+    before = t.stats()
+    capture = Capture(b, link.if_b, outgoing=False)
+    a.cli("peer", "set", t.dev, t.peer, "keepalive", 1)
+    check_equal(a.peer(t.dev, t.peer)["keepalive"], 1, "keepalive shown")
+    wait_for(lambda: len(keepalives(capture, t)) >= 3, what="keepalives")
+    check_equal(set(keepalives(capture, t)), {(t.port, t.port)}, "their ports")
+    check_equal(t.stats(), before, "counters")
+    a.cli("peer", "set", t.dev, t.peer, "keepalive", 0)
+    capture.stop()
+    check_equal(silent(t, 1.5), [], "keepalives after the end")
+
+
+def silent(t, seconds):
+    capture = Capture(b, link.if_b, outgoing=False)
+    time.sleep(seconds)
+    capture.stop()
+    return keepalives(capture, t)
+
+
+for t in made[:2]:
+    add_case(f"{name(t)}: keepalives when nothing else is sent", keeps_alive, t)
+
+
+@case("traffic takes the place of keepalives")
+def _():
+    t = made[0]
+    a.cli("peer", "set", t.dev, t.peer, "keepalive", 4)
+    capture = Capture(b, link.if_b, outgoing=False)
+    with a.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
+        for _ in range(100):
+            sock.sendto(b"y", (t.b_inner4, 9))
+            time.sleep(0.1)
+    seen = len(keepalives(capture, t))
+    check(seen <= 1, f"{seen} keepalives beside 10 s of traffic")
+    wait_for(lambda: len(keepalives(capture, t)) > seen,
+             what="keepalives after the traffic")
+    capture.stop()
+
+
+@case("without an outbound SA, and on a device that is down, there are none")
+def _():
+    t = made[0]
+    a.cli("peer", "set", t.dev, t.peer, "keepalive", 1)
+    a.ip(f"link set {t.dev} down\n")
+    check_equal(silent(t, 2.5), [], "keepalives of a device that is down")
+    a.ip(f"link set {t.dev} up\n")
+    a.bhsec(f"sa del {t.dev} {t.peer} out spi {t.out.spi}\n")
+    check_equal(silent(t, 2.5), [], "keepalives without an outbound SA")
+
+
+@case("raw ESP has no keepalives")
+def _():
+    t = made[2]
+    for args in (("peer", "set", t.dev, t.peer, "keepalive", 20),
+                 ("peer", "add", t.dev, "raw", "encap", "esp", "keepalive", 5)):
+        refusal = a.cli(*args, check=False)
+        check_equal(refusal.returncode, 1, "exit status")
+        check("keepalives are for ESP in UDP" in refusal.stderr, refusal.stderr)
+    check_equal(a.peer(t.dev, t.peer)["keepalive"], 0, "keepalive")
+
+
+main()
