@@ -9,7 +9,6 @@ import tempfile
 from lib import *
 from libnetlink import Genl
 
-TOP = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..")
 VERBS = ["set", "peer", "sa", "show", "monitor", "genkey"]
 DONE, REFUSED, USAGE = 0, 1, 2
 
@@ -415,7 +414,7 @@ def _():
 # Words about it
 
 def read(name):
-    with open(os.path.join(TOP, "userspace", name), encoding="utf-8") as text:
+    with open(os.path.join(SOURCE["userspace"], name), encoding="utf-8") as text:
         return text.read()
 
 
@@ -469,7 +468,7 @@ genkey
 def completed():
     """All words that the completion offers."""
     result = a.run(["bash", "-c", COMPLETE, "bash",
-                    os.path.join(TOP, "userspace/bhsec.bash")], input=COMPLETED)
+                    f"{SOURCE['userspace']}/bhsec.bash"], input=COMPLETED)
     return set(result.stdout.split())
 
 

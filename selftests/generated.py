@@ -9,9 +9,6 @@ import tempfile
 
 from lib import *
 
-TOP = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..")
-KERNEL = os.path.join(os.environ.get("KSFT_DIR", ""), "..", "..", "..", "..")
-
 
 def generate(yaml):
     """The generator wants a spec inside a kernel tree, by an absolute path;
@@ -20,37 +17,37 @@ def generate(yaml):
         specs = f"{tree}/Documentation/netlink/specs"
         os.makedirs(specs)
         open(f"{tree}/MAINTAINERS", "w").close()
-        subprocess.run(["cp", f"{KERNEL}/Documentation/netlink/genetlink.yaml",
+        subprocess.run(["cp", f"{LINUX}/Documentation/netlink/genetlink.yaml",
                         f"{tree}/Documentation/netlink"], check=True)
         with open(f"{specs}/bhsec.yaml", "w") as spec:
             spec.write(yaml)
         return subprocess.run(
-            ["/usr/bin/python3", f"{KERNEL}/tools/net/ynl/pyynl/ynl_gen_c.py",
+            ["/usr/bin/python3", f"{LINUX}/tools/net/ynl/pyynl/ynl_gen_c.py",
              "--mode", "uapi", "--header", "--spec", f"{specs}/bhsec.yaml"],
             check=True, capture_output=True, text=True, timeout=120).stdout
 
 
 def read(name):
-    with open(os.path.join(TOP, name)) as file:
+    with open(os.path.join(SOURCE["kmod"], name)) as file:
         return file.read()
 
 
 @case("kmod/uapi/bhsec.h is generated from kmod/bhsec.yaml")
 def _():
-    check_equal(generate(read("kmod/bhsec.yaml")).splitlines(),
-                read("kmod/uapi/bhsec.h").splitlines(), "the header")
+    check_equal(generate(read("bhsec.yaml")).splitlines(),
+                read("uapi/bhsec.h").splitlines(), "the header")
 
 
 @case("a change of the yaml is seen in the header")
 def _():
-    changed = read("kmod/bhsec.yaml").replace("name: dscp-copy",
+    changed = read("bhsec.yaml").replace("name: dscp-copy",
                                               "name: dscp-other")
     check("BHSEC_DSCP_OTHER" in generate(changed), "the change went unseen")
 
 
 if sys.argv[1:] == ["--write"]:
-    header = generate(read("kmod/bhsec.yaml"))
-    with open(os.path.join(TOP, "kmod/uapi/bhsec.h"), "w") as file:
+    header = generate(read("bhsec.yaml"))
+    with open(os.path.join(SOURCE["kmod"], "uapi/bhsec.h"), "w") as file:
         file.write(header)
 else:
     main()

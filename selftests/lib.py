@@ -36,9 +36,16 @@ import traceback
 
 # Behind all else, or a test could pass for a module of its name.
 sys.path.append(sys.path.pop(0))
-sys.path.insert(0, os.environ.get("KSFT_DIR") or os.path.join(
-    os.path.dirname(os.path.realpath(__file__)), "..", "kselftest"))
+TESTS = os.path.dirname(os.path.realpath(__file__))
+KSFT_DIR = os.environ.get("KSFT_DIR") or f"{TESTS}/../kselftest"
+LINUX = f"{KSFT_DIR}/../../../.."
+sys.path.insert(0, KSFT_DIR)
 import ksft
+
+# bhsec's own sources: beside the tests, or where a kernel's tree has them.
+IN_TREE = {"kmod": "drivers/net/bhsec", "userspace": "tools/net/bhsec"}
+SOURCE = {room: f"{TESTS}/../{room}" if os.path.isdir(f"{TESTS}/../{room}")
+          else f"{TESTS}/../../../../{place}" for room, place in IN_TREE.items()}
 
 CLONE_NEWNET = 0x40000000
 MS_BIND = 0x1000

@@ -4,12 +4,13 @@
 Attribute numbers and types come from bhsec.yaml, nothing else does.
 """
 
-import os
 import select
 import socket
 import struct
 
 import yaml
+
+from lib import SOURCE
 
 NETLINK_GENERIC, SOL_NETLINK = 16, 270
 NETLINK_ADD_MEMBERSHIP, NETLINK_EXT_ACK = 1, 11
@@ -26,8 +27,7 @@ CTRL_ATTR_POLICY, CTRL_ATTR_OP_POLICY = 8, 9
 # Attributes begin behind nlmsghdr and genlmsghdr; offsets count from the start.
 ATTRS_AT = 20
 INTEGERS = {"u8": "=B", "u16": "=H", "u32": "=I", "u64": "=Q"}
-YAML = os.path.join(os.path.dirname(os.path.realpath(__file__)),
-                    "..", "kmod", "bhsec.yaml")
+YAML = f"{SOURCE['kmod']}/bhsec.yaml"
 
 
 def load_spec(path=YAML):

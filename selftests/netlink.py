@@ -417,8 +417,7 @@ def _():
 # The kernel's own client
 
 def ynl_family(ns):
-    tree = os.path.join(os.environ["KSFT_DIR"], "..", "..", "..", "..")
-    sys.path.insert(0, f"{tree}/tools/net/ynl/pyynl")
+    sys.path.insert(0, f"{LINUX}/tools/net/ynl/pyynl")
     sys.dont_write_bytecode = True
     # This library is called lib as well.
     ours = {name: sys.modules.pop(name) for name in list(sys.modules)
@@ -428,7 +427,7 @@ def ynl_family(ns):
     finally:
         sys.modules.update(ours)
     with ns:
-        return YnlFamily(YAML, f"{tree}/Documentation/netlink/genetlink.yaml")
+        return YnlFamily(YAML, f"{LINUX}/Documentation/netlink/genetlink.yaml")
 
 
 def ynl_tunnel(near, far, keys, addresses):

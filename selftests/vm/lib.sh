@@ -9,7 +9,7 @@ vm=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 top=$(readlink -f "$vm/../..")
 cache=${BHSEC_CACHE:-${HOME:-/root}/.cache/bhsec}
 kernels="6.1 6.12 7.2"
-linux=$cache/src/${kernels##* }
+linux=$cache/linux/${kernels##* }
 
 say() { printf '%s\n' "bhsec: $*" >&2; }
 die() { say "$*"; exit 1; }
@@ -110,8 +110,10 @@ make_source() {
 	tar -C "$dir" --strip-components=1 --wildcards -xf \
 		"$dir/deb/usr/src/linux-source-$k.tar.xz" \
 		'*/tools/testing/selftests/kselftest*' \
-		'*/tools/testing/selftests/lib.mk' '*/tools/include' \
-		'*/tools/net' '*/scripts' '*/Documentation/netlink' '*/include/uapi'
+		'*/tools/testing/selftests/lib.mk' \
+		'*/tools/testing/selftests/Makefile' '*/tools/scripts' \
+		'*/tools/include' '*/tools/net' '*/scripts' \
+		'*/Documentation/netlink' '*/include/uapi'
 	rm -r "$dir/deb"
 }
 
@@ -161,8 +163,15 @@ make_kernel() {
 }
 
 need_kernel() {
-	make_once "$cache/kernel/$1" "unpacking Debian's Linux $1 and its compiler" \
-		make_kernel "$1"
+	case $1 in
+	debug)
+		make_once "$cache/kernel/$1" \
+			"building the debug kernel, which takes long, but once" \
+			"$vm/debug-kernel" ;;
+	*)
+		make_once "$cache/kernel/$1" \
+			"unpacking Debian's Linux $1 and its compiler" make_kernel "$1" ;;
+	esac
 }
 
 # Each checkout builds by itself, whatever cache it shares.
