@@ -12,7 +12,7 @@ import platform
 import re
 import socket
 
-from lib import RUN, check, inside, listens, run, wait_for
+from programs import RUN, check, inside, listens, run, wait_for
 from tunnels import TUNNEL
 
 UNIT = {"bs1": 6969, "bs2": 6970}

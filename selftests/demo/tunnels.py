@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 
-from lib import RUN, inside, run
+from programs import RUN, inside, run
 
 DRAWING = """\
                                 .----------.

@@ -7,7 +7,7 @@ import os
 import socket
 import struct
 
-from lib import RUN, check, inside, output, run, wait_for
+from programs import RUN, check, inside, output, run, wait_for
 from tunnels import cipher, key_file, spi
 
 ETH_P_ALL = 3

@@ -201,3 +201,13 @@ make_tools() {
 need_tools() {
 	make_once "$cache/tools" "unpacking the tools of the tests" make_tools
 }
+
+# A base-station network for the demo and a test, which is run where it lies.
+make_osmocom() {
+	"$vm/fetch" "$(. /etc/os-release; echo "$VERSION_CODENAME")" "$1" \
+		osmo-bsc osmo-bts osmo-ggsn osmo-stp
+}
+
+need_osmocom() {
+	make_once "$cache/osmocom" "unpacking the base-station network" make_osmocom
+}
