@@ -2,6 +2,7 @@
 # make            the module for the running kernel, and the tool
 # make install    both, with man page, completion and headers (DESTDIR, PREFIX)
 # make test       selftests on Debian's kernels in QEMU [KERNEL=6.1] [T=rekey]
+#                 [CRYPTO=cryptd|pcrypt: with a cipher that answers later]
 # make shell      a prompt in such a guest, the demo's topology up [KERNEL=7.2]
 # make demo       the product at work, in one screen
 # make generated  kmod/uapi/bhsec.h anew from kmod/bhsec.yaml
@@ -55,7 +56,7 @@ uninstall:
 
 test:
 	@$(VM)/packages
-	@$(VM)/test --kernel "$(KERNEL)" --test "$(T)"
+	@$(VM)/test --kernel "$(KERNEL)" --test "$(T)" --crypto "$(CRYPTO)"
 
 shell:
 	@$(VM)/packages

@@ -180,6 +180,9 @@ def load_module():
         _kmsg = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
         os.lseek(_kmsg, 0, os.SEEK_END)
         subprocess.run(["modprobe", "bhsec"], check=True)
+        if template := os.environ.get("BHSEC_CRYPTO"):
+            import libcrypto
+            libcrypto.force(template)
 
 
 def kernel_log():
