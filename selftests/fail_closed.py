@@ -12,7 +12,6 @@ import errno
 from lib import *
 
 MARK = b"never in clear on the underlay: " + secrets.token_hex(8).encode()
-IP_RECVERR, IPV6_RECVERR = 11, 25
 TRAFFIC = {"rx_packets", "rx_bytes", "tx_packets", "tx_bytes"}
 # Drops that are enough to say that it goes on and on.
 SOME = 20
@@ -27,10 +26,7 @@ class Flow:
         self.name = f"{src} to {dst}"
         self.replies, self.errors = 0, set()
         self.sock = ns.socket(family_of(dst), socket.SOCK_DGRAM)
-        if family_of(dst) == socket.AF_INET:
-            self.sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
-        else:
-            self.sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
+        hear_errors(self.sock)
         self.sock.bind((src, 0))
         self.peer = dst, 7007
         self.connected = False
@@ -110,17 +106,6 @@ def put_behind(t):
                  f"src {behind(t, f)}\n" for f in (4, 6)))
     a.ip("".join(f"route add {behind(t, f)} via {inside.address(h, f)}\n"
                  for f in (4, 6)))
-
-
-def be_router(ns):
-    """And do not hold errors back, for there are to be many."""
-    with ns:
-        for name, value in (("ipv4/ip_forward", 1),
-                            ("ipv6/conf/all/forwarding", 1),
-                            ("ipv4/icmp_ratelimit", 0),
-                            ("ipv6/icmp/ratelimit", 0)):
-            with open(f"/proc/sys/net/{name}", "w") as setting:
-                setting.write(str(value))
 
 
 def clear_packets(frames):
@@ -233,7 +218,7 @@ def seen_in_clear():
     check_equal(len(clear_packets(capture.stop())), 1, "packets in clear")
 
 
-be_router(a)
+a.be_router()
 for ns in h, b:
     udp_echo(ns, "0.0.0.0")
     udp_echo(ns, "::")

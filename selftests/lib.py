@@ -57,6 +57,7 @@ PACKET_OUTGOING = 4
 UDP_ENCAP, UDP_ENCAP_ESPINUDP = 100, 2
 IP_MTU_DISCOVER, IP_MTU, IPV6_MTU_DISCOVER, IPV6_MTU = 10, 14, 23, 24
 PMTUDISC_DO = 2
+IP_RECVERR, IPV6_RECVERR = 11, 25
 ESP_PORT = 4500
 SINK_PORT = 47100
 # Generous: an emulated guest shares its CPUs with whatever the host does.
@@ -292,13 +293,17 @@ class Ns:
         libc.umount2(self.path.encode(), MNT_DETACH)
         os.unlink(self.path)
 
-    def set_up(self, ifname):
+    def flags(self, ifname):
         with self.socket(keep=False) as sock:
-            request = struct.pack("16sh14x", ifname.encode(), 0)
-            flags = struct.unpack_from("h", fcntl.ioctl(
-                sock, SIOCGIFFLAGS, request), 16)[0]
+            return struct.unpack_from("h", fcntl.ioctl(
+                sock, SIOCGIFFLAGS,
+                struct.pack("16sh14x", ifname.encode(), 0)), 16)[0]
+
+    def set_up(self, ifname):
+        flags = self.flags(ifname) | IFF_UP
+        with self.socket(keep=False) as sock:
             fcntl.ioctl(sock, SIOCSIFFLAGS, struct.pack(
-                "16sh14x", ifname.encode(), flags | IFF_UP))
+                "16sh14x", ifname.encode(), flags))
 
     def run(self, cmd, check=True, **kw):
         """A command, as a list or as a line for the shell, in here."""
@@ -350,6 +355,18 @@ class Ns:
         if keep:
             self.sockets.append(sock)
         return sock
+
+    def sysctl(self, settings):
+        """Each name below net and its value."""
+        with self:
+            for name, value in settings.items():
+                with open(f"/proc/sys/net/{name}", "w") as setting:
+                    setting.write(str(value))
+
+    def be_router(self):
+        """And do not hold errors back, for there may be many."""
+        self.sysctl({"ipv4/ip_forward": 1, "ipv6/conf/all/forwarding": 1,
+                     "ipv4/icmp_ratelimit": 0, "ipv6/icmp/ratelimit": 0})
 
     def encap_sockets(self, port=ESP_PORT):
         """What an IKE daemon would hold open: xfrm's door for ESP in UDP."""
@@ -674,6 +691,14 @@ def wait_counted(read, before, packets):
 
 def family_of(address):
     return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def hear_errors(sock):
+    """Of ICMP errors that may pass, too, not of the final ones alone."""
+    if sock.family == socket.AF_INET:
+        sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+    else:
+        sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
 
 
 class Capture:

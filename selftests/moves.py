@@ -1,0 +1,290 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""What moves under a tunnel and over it: the device to another netns and
+back, its underlay's netns away for ever, the endpoint to another address or
+family, the underlay's link down and up, its address to another one. Traffic
+goes on with the first packet after the cause is gone: nothing is sent twice
+here, each packet is answered and counted once.
+"""
+
+import copy
+import errno
+
+from lib import *
+
+SIZES = 0, 100, 1200
+IFF_RUNNING = 0x40
+SEEN_ABOVE = itertools.count(1 << 20, 1 << 20)
+
+a, b = Ns("a"), Ns("b")
+link = veth(a, b)
+made = tunnels(a, b, link, [
+    {"encap": encap, "family": family}
+    for encap in ("udp", "esp") for family in (4, 6)])
+in_udp, raw = made[:2], made[2:]
+
+
+def where(t):
+    return f"{t.encap} over IPv{t.family}"
+
+
+def passes(t, ns=a):
+    """Each packet there and back, each counted once, nothing else counted."""
+    before = ns.stats(t.dev, t.peer)
+    for f in 4, 6:
+        udp_exchange(ns, t.inner("b", f), SIZES, t.inner("a", f))
+    count = 2 * len(SIZES)
+    moved = difference(before, ns.stats(t.dev, t.peer))
+    check_equal({name: value for name, value in moved.items()
+                 if not name.endswith("_bytes")},
+                {"tx_packets": count, "rx_packets": count}, "counters")
+
+
+def all_pass(ns=a):
+    for t in made:
+        passes(t, ns)
+
+
+def is_told(ns, t, counter, number=errno.EHOSTUNREACH):
+    """Packets are counted there and their sender hears why, by ICMP."""
+    for f in 4, 6:
+        before = ns.stats(t.dev, t.peer)
+        dst = t.inner("b", f)
+        with ns.socket(family_of(dst), socket.SOCK_DGRAM, keep=False) as sock:
+            hear_errors(sock)
+            sock.connect((dst, 7007))
+            sock.send(b"never")
+            sock.settimeout(PATIENCE)
+            try:
+                sock.recv(1)
+                raise Failure("an answer")
+            except OSError as error:
+                check_equal(error.errno, number, "error at the sender")
+        check_equal(difference(before, ns.stats(t.dev, t.peer)), {counter: 1},
+                    "counters")
+
+
+# The device
+
+def inner_lines(dev="bh0"):
+    """What a device loses with its netns."""
+    return (f"link set {dev} addrgenmode none\nlink set {dev} up\n"
+            + "".join(t.route_lines("a") for t in made))
+
+
+@case("to another netns and back: the tunnels stay, addresses and routes go")
+def _():
+    c = Ns("c")
+    peers = [p["name"] for p in a.device("bh0")["peers"]]
+    a.ip(f"link set bh0 netns {c}\n")
+    check_equal(a.show(), [], "devices left behind")
+    check_equal([p["name"] for p in c.device("bh0")["peers"]], peers, "peers")
+    c.ip(inner_lines())
+    all_pass(c)
+    t = made[0]
+    old = t.out
+    t.out = t.new_sa()
+    b.ip(t.out.xfrm(t.a_outer, t.b_outer, t.reqid, t.encap))
+    c.bhsec(t.out.bhsec("bh0", t.peer, "out")
+            + f"sa del bh0 {t.peer} out spi {old.spi:#x}\n")
+    passes(t, c)
+    c.ip(f"link set bh0 netns {a}\n")
+    check_equal(c.show(), [], "devices left behind")
+    a.ip(inner_lines())
+    all_pass()
+
+
+@case("to another netns under another name, in use there, while packets come")
+def _():
+    c = Ns("c")
+    for t in made:
+        with b.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
+            sock.bind((t.b_inner4, 0))
+            sock.connect((t.a_inner4, SINK_PORT))
+            for _ in range(50):
+                sock.send(b"on its way")
+    a.ip(f"link set bh0 netns {c} name moved\n")
+    c.ip(inner_lines("moved").replace("dev bh0", "dev moved"))
+    c.ip("link set moved down\nlink set moved name bh0\n")
+    c.ip(inner_lines())
+    all_pass(c)
+    c.ip(f"link set bh0 netns {a}\n")
+    a.ip(inner_lines())
+    all_pass()
+
+
+def underlay_gone(encap, family):
+    """The device stays where it is, says what is wrong, and can be deleted."""
+    under, c = Ns("under"), Ns("c")
+    lost = veth(under, b)
+    t = Tunnel(under, b, lost, "xfrm", n=len(made), peer="p", dev="bh7",
+               encap=encap, family=family)
+    under.ip(f"link add bh7 type bhsec\nlink set bh7 netns {c}\n")
+    c.ip("link set bh7 mtu 1500\nlink set bh7 addrgenmode none\n"
+         "link set bh7 up\n" + t.route_lines("a"))
+    c.bhsec(t.peer_lines("a"))
+    b.ip(t.route_lines("b") + t.state_lines() + t.policy_lines())
+    passes(t, c)
+    under.close()
+    wait_for(lambda: "reason" in c.device("bh7"), what="the underlay's end")
+    check_equal(c.device("bh7")["reason"],
+                "the underlay's network namespace is gone", "reason")
+    check("the underlay's network namespace is gone" in
+          c.cli("show", "bh7").stdout, "no reason in the text")
+    before = c.device("bh7")["stats"]
+    with c.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
+        hear_errors(sock)
+        sock.connect((t.b_inner4, 7007))
+        sock.settimeout(PATIENCE)
+        sock.send(b"never")
+        try:
+            sock.recv(1)
+            raise Failure("an answer")
+        except OSError as error:
+            check_equal(error.errno, errno.EHOSTUNREACH, "error at the sender")
+    check_equal(difference(before, c.device("bh7")["stats"]), {"no_route": 1},
+                "counters of the device")
+    check_equal(c.peer("bh7", "p")["sas"], [], "SAs left")
+    refused = c.bhsec(t.new_sa().bhsec("bh7", "p", "out"), check=False)
+    check_equal((refused.returncode, refused.stderr.count("\n")), (1, 1),
+                "a new SA's refusal")
+    check("the underlay's network namespace is gone" in refused.stderr,
+          refused.stderr)
+    c.ip("link del bh7\n")
+    check_equal(c.show(), [], "devices")
+    b.ip("".join(line.replace(" add ", " del ").split(" tmpl ")[0] + "\n"
+                 for line in t.policy_lines().splitlines()))
+
+
+add_case("UDP over IPv4: the underlay's netns deleted first", underlay_gone,
+         "udp", 4)
+add_case("raw over IPv6: the underlay's netns deleted first", underlay_gone,
+         "esp", 6)
+
+
+# The endpoint
+
+def far_end_at(t, a_outer, b_outer):
+    """The same SAs at the far end, between other addresses. What it sends is
+    numbered on above all before, as by a daemon that moves its states."""
+    old = t.a_outer, t.b_outer
+    t.a_outer, t.b_outer = a_outer, b_outer
+    on = copy.copy(t.in_)
+    on.seq = next(SEEN_ABOVE)
+    b.ip("".join(f"xfrm state delete src {src} dst {dst} proto esp spi "
+                 f"{sa.spi:#x}\n" for sa, src, dst in (
+                     (t.out, *old), (t.in_, *reversed(old))))
+         + t.out.xfrm(a_outer, b_outer, t.reqid, t.encap, t.port)
+         + on.xfrm(b_outer, a_outer, t.reqid, t.encap, t.port)
+         + t.policy_lines().replace("policy add", "policy update"))
+
+
+def other_family(t):
+    """Only the endpoint changes at our end; what has begun goes on."""
+    first, second = t.family, 10 - t.family
+    for family in second, first:
+        t.family = family
+        far_end_at(t, link.address(a, family), link.address(b, family))
+        wire = Capture(a, link.if_a)
+        a.bhsec(f"peer set {t.dev} {t.peer} endpoint {t.endpoint('b')}\n")
+        passes(t)
+        kind = b"\x08\x00" if family == 4 else b"\x86\xdd"
+        frames = [f for f in wire.stop() if socket.inet_pton(
+            family_of(t.b_outer), t.b_outer) in f[14:54]]
+        check(frames and all(f[12:14] == kind for f in frames), "outer family")
+
+
+def other_address(t):
+    """The far end renumbered."""
+    near, far = t.a_outer, t.b_outer
+    new = (far[:-1] + "5", 28 if t.family == 4 else 64)
+    b.ip(f"addr add {new[0]}/{new[1]} dev {link.if_b} nodad\n")
+    for end in new[0], far:
+        far_end_at(t, near, end)
+        a.bhsec(f"peer set {t.dev} {t.peer} endpoint {t.endpoint('b')}\n")
+        passes(t)
+
+
+for _t in made:
+    add_case(f"{where(_t)}: the endpoint in the other family and back",
+             other_family, _t)
+    add_case(f"{where(_t)}: the endpoint at another address and back",
+             other_address, _t)
+
+
+# The underlay
+
+@case("the underlay's link down and up: the first packet passes")
+def _():
+    a.ip(f"link set {link.if_a} down\n")
+    for t in made:
+        is_told(a, t, "no_route")
+    a.ip(f"link set {link.if_a} up\n"
+         f"addr add {link.a6}/64 dev {link.if_a} nodad\n")
+    for ns, ifname in ((a, link.if_a), (b, link.if_b)):
+        wait_for(lambda: ns.flags(ifname) & IFF_RUNNING, what="carrier")
+    all_pass()
+
+
+@case("the far end's link down and up: the first packet passes")
+def _():
+    b.ip(f"link set {link.if_b} down\n")
+    wait_for(lambda: not a.flags(link.if_a) & IFF_RUNNING, what="no carrier")
+    b.ip(f"link set {link.if_b} up\n"
+         f"addr add {link.b6}/64 dev {link.if_b} nodad\n"
+         f"addr replace {link.b6[:-1]}5/64 dev {link.if_b} nodad\n"
+         + "".join(t.route_lines("b") .replace("route add", "route replace")
+                   .replace("addr add", "addr replace") for t in made))
+    for ns, ifname in ((a, link.if_a), (b, link.if_b)):
+        wait_for(lambda: ns.flags(ifname) & IFF_RUNNING, what="carrier")
+    all_pass()
+
+
+def renumbered(order):
+    """The near end's address changes, at our end nobody says a word."""
+    ends = {4: f"{link.a4[:-1]}9", 6: f"{link.a6[:-1]}9"}
+    for new in ends, {4: link.a4, 6: link.a6}:
+        for f in 4, 6:
+            length = 28 if f == 4 else 64
+            old = next(t.a_outer for t in made if t.family == f)
+            lines = [f"addr add {new[f]}/{length} dev {link.if_a} nodad\n",
+                     f"addr del {old}/{length} dev {link.if_a}\n"]
+            a.ip("".join(lines if order == "added" else reversed(lines)))
+        # its routes to us name our address as the gateway
+        b.ip("".join(t.route_lines("b").replace(link.a4, new[4])
+                     .replace(link.a6, new[6])
+                     .replace("route add", "route replace")
+                     .replace("addr add", "addr replace") for t in made))
+        for t in made:
+            far_end_at(t, new[t.family], t.b_outer)
+            passes(t)
+
+
+a.sysctl({"ipv4/conf/all/promote_secondaries": 1})
+add_case("the address renumbered, the old one deleted first", renumbered,
+         "deleted")
+add_case("the address renumbered, the new one added first", renumbered, "added")
+
+
+def local_follows(t):
+    """Bound to an address that goes: nothing leaves with it."""
+    length = 28 if t.family == 4 else 64
+    a.cli("set", "bh0", "local", t.a_outer)
+    passes(t)
+    a.ip(f"addr del {t.a_outer}/{length} dev {link.if_a}\n"
+         f"addr add {t.a_outer[:-1]}7/{length} dev {link.if_a} nodad\n")
+    is_told(a, t, "no_route")
+    a.ip(f"addr add {t.a_outer}/{length} dev {link.if_a} nodad\n")
+    passes(t)
+    a.ip(f"addr del {t.a_outer[:-1]}7/{length} dev {link.if_a}\n")
+    a.cli("set", "bh0", "local", "0.0.0.0" if t.family == 4 else "::")
+    passes(t)
+
+
+for _t in in_udp:
+    add_case(f"IPv{_t.family}: 'local' names an address that goes and comes",
+             local_follows, _t)
+
+udp_echo(b, "0.0.0.0")
+udp_echo(b, "::")
+main()
