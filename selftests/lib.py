@@ -667,6 +667,22 @@ def tunnel_bhsec(a, b, link, **spec):
     return made
 
 
+def behind(t, family):
+    """The address of a host behind a."""
+    return t.inner("a", family)[:-1] + "2"
+
+
+def put_behind(t, inside):
+    """The host at the other end of a link of a's gets it, and both the routes."""
+    host, there = inside.ns_a, {4: t.b_net4, 6: t.b_net6}
+    host.ip("".join(
+        f"addr add {behind(t, f)} dev lo{' nodad' * (f == 6)}\n"
+        f"route add {there[f]} via {inside.address(t.a, f)} "
+        f"src {behind(t, f)}\n" for f in (4, 6)))
+    t.a.ip("".join(f"route add {behind(t, f)} via {inside.address(host, f)}\n"
+                   for f in (4, 6)))
+
+
 def difference(before, after):
     """The counters that moved, and by how much."""
     return {name: after[name] - before[name] for name in after

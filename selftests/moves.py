@@ -14,6 +14,7 @@ from lib import *
 
 SIZES = 0, 100, 1200
 IFF_RUNNING = 0x40
+LENGTH = {4: 28, 6: 64}      # of the underlay's networks
 SEEN_ABOVE = itertools.count(1 << 20, 1 << 20)
 
 a, b = Ns("a"), Ns("b")
@@ -28,21 +29,24 @@ def where(t):
     return f"{t.encap} over IPv{t.family}"
 
 
-def passes(t, ns=a):
+def passes(*some, ns=a):
     """Each packet there and back, each counted once, nothing else counted."""
-    before = ns.stats(t.dev, t.peer)
-    for f in 4, 6:
-        udp_exchange(ns, t.inner("b", f), SIZES, t.inner("a", f))
+    def counters():
+        peers = ns.device(some[0].dev)["peers"]
+        return {p["name"]: p["stats"] for p in peers}
+
+    before = counters()
+    for t in some:
+        for f in 4, 6:
+            udp_exchange(ns, t.inner("b", f), SIZES, t.inner("a", f))
+    after = counters()
     count = 2 * len(SIZES)
-    moved = difference(before, ns.stats(t.dev, t.peer))
-    check_equal({name: value for name, value in moved.items()
-                 if not name.endswith("_bytes")},
-                {"tx_packets": count, "rx_packets": count}, "counters")
-
-
-def all_pass(ns=a):
-    for t in made:
-        passes(t, ns)
+    for t in some:
+        moved = difference(before[t.peer], after[t.peer])
+        check_equal({name: value for name, value in moved.items()
+                     if not name.endswith("_bytes")},
+                    {"tx_packets": count, "rx_packets": count},
+                    f"counters, {where(t)}")
 
 
 def is_told(ns, t, counter, number=errno.EHOSTUNREACH):
@@ -66,7 +70,7 @@ def is_told(ns, t, counter, number=errno.EHOSTUNREACH):
 
 # The device
 
-def inner_lines(dev="bh0"):
+def inner_lines(dev):
     """What a device loses with its netns."""
     return (f"link set {dev} addrgenmode none\nlink set {dev} up\n"
             + "".join(t.route_lines("a") for t in made))
@@ -79,52 +83,56 @@ def _():
     a.ip(f"link set bh0 netns {c}\n")
     check_equal(a.show(), [], "devices left behind")
     check_equal([p["name"] for p in c.device("bh0")["peers"]], peers, "peers")
-    c.ip(inner_lines())
-    all_pass(c)
+    c.ip(inner_lines("bh0"))
+    passes(*made, ns=c)
     t = made[0]
     old = t.out
     t.out = t.new_sa()
     b.ip(t.out.xfrm(t.a_outer, t.b_outer, t.reqid, t.encap))
     c.bhsec(t.out.bhsec("bh0", t.peer, "out")
             + f"sa del bh0 {t.peer} out spi {old.spi:#x}\n")
-    passes(t, c)
+    passes(t, ns=c)
     c.ip(f"link set bh0 netns {a}\n")
     check_equal(c.show(), [], "devices left behind")
-    a.ip(inner_lines())
-    all_pass()
+    a.ip(inner_lines("bh0"))
+    passes(*made)
 
 
-@case("to another netns under another name, in use there, while packets come")
+@case("there under another name and back, while packets come in")
 def _():
     c = Ns("c")
-    for t in made:
-        with b.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
-            sock.bind((t.b_inner4, 0))
-            sock.connect((t.a_inner4, SINK_PORT))
-            for _ in range(50):
-                sock.send(b"on its way")
-    a.ip(f"link set bh0 netns {c} name moved\n")
-    c.ip(inner_lines("moved").replace("dev bh0", "dev moved"))
-    c.ip("link set moved down\nlink set moved name bh0\n")
-    c.ip(inner_lines())
-    all_pass(c)
-    c.ip(f"link set bh0 netns {a}\n")
-    a.ip(inner_lines())
-    all_pass()
+    over = threading.Event()
+    sender = threading.Thread(target=keep_sending, args=(over,), daemon=True)
+    sender.start()
+    for ns, to, name in ((a, c, "moved"), (c, a, "bh0")):
+        ns.ip(f"link set {made[0].dev} netns {to} name {name}\n")
+        for t in made:
+            t.dev = name
+        to.ip(inner_lines(name))
+    over.set()
+    sender.join()
+    passes(*made)
 
 
-def underlay_gone(encap, family):
+def keep_sending(over):
+    with b.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
+        sock.bind((made[0].b_inner4, 0))
+        while not over.wait(0.002):
+            sock.sendto(b"on its way", (made[0].a_inner4, SINK_PORT))
+
+
+def underlay_gone(n, encap, family):
     """The device stays where it is, says what is wrong, and can be deleted."""
     under, c = Ns("under"), Ns("c")
     lost = veth(under, b)
-    t = Tunnel(under, b, lost, "xfrm", n=len(made), peer="p", dev="bh7",
+    t = Tunnel(under, b, lost, "xfrm", n=n, peer="p", dev="bh7",
                encap=encap, family=family)
     under.ip(f"link add bh7 type bhsec\nlink set bh7 netns {c}\n")
     c.ip("link set bh7 mtu 1500\nlink set bh7 addrgenmode none\n"
          "link set bh7 up\n" + t.route_lines("a"))
     c.bhsec(t.peer_lines("a"))
     b.ip(t.route_lines("b") + t.state_lines() + t.policy_lines())
-    passes(t, c)
+    passes(t, ns=c)
     under.close()
     wait_for(lambda: "reason" in c.device("bh7"), what="the underlay's end")
     check_equal(c.device("bh7")["reason"],
@@ -152,14 +160,12 @@ def underlay_gone(encap, family):
           refused.stderr)
     c.ip("link del bh7\n")
     check_equal(c.show(), [], "devices")
-    b.ip("".join(line.replace(" add ", " del ").split(" tmpl ")[0] + "\n"
-                 for line in t.policy_lines().splitlines()))
 
 
 add_case("UDP over IPv4: the underlay's netns deleted first", underlay_gone,
-         "udp", 4)
+         len(made), "udp", 4)
 add_case("raw over IPv6: the underlay's netns deleted first", underlay_gone,
-         "esp", 6)
+         len(made) + 1, "esp", 6)
 
 
 # The endpoint
@@ -197,17 +203,19 @@ def other_family(t):
 def other_address(t):
     """The far end renumbered."""
     near, far = t.a_outer, t.b_outer
-    new = (far[:-1] + "5", 28 if t.family == 4 else 64)
-    b.ip(f"addr add {new[0]}/{new[1]} dev {link.if_b} nodad\n")
-    for end in new[0], far:
+    new, length = f"{far[:-1]}5", LENGTH[t.family]
+    b.ip(f"addr add {new}/{length} dev {link.if_b} nodad\n")
+    for end in new, far:
         far_end_at(t, near, end)
         a.bhsec(f"peer set {t.dev} {t.peer} endpoint {t.endpoint('b')}\n")
         passes(t)
+    b.ip(f"addr del {new}/{length} dev {link.if_b}\n")
 
 
 for _t in made:
     add_case(f"{where(_t)}: the endpoint in the other family and back",
              other_family, _t)
+for _t in made[0], made[3]:
     add_case(f"{where(_t)}: the endpoint at another address and back",
              other_address, _t)
 
@@ -223,7 +231,7 @@ def _():
          f"addr add {link.a6}/64 dev {link.if_a} nodad\n")
     for ns, ifname in ((a, link.if_a), (b, link.if_b)):
         wait_for(lambda: ns.flags(ifname) & IFF_RUNNING, what="carrier")
-    all_pass()
+    passes(*made)
 
 
 @case("the far end's link down and up: the first packet passes")
@@ -232,12 +240,11 @@ def _():
     wait_for(lambda: not a.flags(link.if_a) & IFF_RUNNING, what="no carrier")
     b.ip(f"link set {link.if_b} up\n"
          f"addr add {link.b6}/64 dev {link.if_b} nodad\n"
-         f"addr replace {link.b6[:-1]}5/64 dev {link.if_b} nodad\n"
-         + "".join(t.route_lines("b") .replace("route add", "route replace")
+         + "".join(t.route_lines("b").replace("route add", "route replace")
                    .replace("addr add", "addr replace") for t in made))
     for ns, ifname in ((a, link.if_a), (b, link.if_b)):
         wait_for(lambda: ns.flags(ifname) & IFF_RUNNING, what="carrier")
-    all_pass()
+    passes(*made)
 
 
 def renumbered(order):
@@ -245,10 +252,9 @@ def renumbered(order):
     ends = {4: f"{link.a4[:-1]}9", 6: f"{link.a6[:-1]}9"}
     for new in ends, {4: link.a4, 6: link.a6}:
         for f in 4, 6:
-            length = 28 if f == 4 else 64
             old = next(t.a_outer for t in made if t.family == f)
-            lines = [f"addr add {new[f]}/{length} dev {link.if_a} nodad\n",
-                     f"addr del {old}/{length} dev {link.if_a}\n"]
+            lines = [f"addr add {new[f]}/{LENGTH[f]} dev {link.if_a} nodad\n",
+                     f"addr del {old}/{LENGTH[f]} dev {link.if_a}\n"]
             a.ip("".join(lines if order == "added" else reversed(lines)))
         # its routes to us name our address as the gateway
         b.ip("".join(t.route_lines("b").replace(link.a4, new[4])
@@ -268,7 +274,7 @@ add_case("the address renumbered, the new one added first", renumbered, "added")
 
 def local_follows(t):
     """Bound to an address that goes: nothing leaves with it."""
-    length = 28 if t.family == 4 else 64
+    length = LENGTH[t.family]
     a.cli("set", "bh0", "local", t.a_outer)
     passes(t)
     a.ip(f"addr del {t.a_outer}/{length} dev {link.if_a}\n"
@@ -285,6 +291,7 @@ for _t in in_udp:
     add_case(f"IPv{_t.family}: 'local' names an address that goes and comes",
              local_follows, _t)
 
+udp_sink(a)
 udp_echo(b, "0.0.0.0")
 udp_echo(b, "::")
 main()
