@@ -94,20 +94,6 @@ class Traffic:
                      [(flow.name, flow.errors) for flow in self.outward]))
 
 
-def behind(t, family):
-    return t.inner("a", family)[:-1] + "2"
-
-
-def put_behind(t):
-    """Host h gets an address in a's networks, and both the routes."""
-    there = {4: t.b_net4, 6: t.b_net6}
-    h.ip("".join(f"addr add {behind(t, f)} dev lo{' nodad' * (f == 6)}\n"
-                 f"route add {there[f]} via {inside.address(a, f)} "
-                 f"src {behind(t, f)}\n" for f in (4, 6)))
-    a.ip("".join(f"route add {behind(t, f)} via {inside.address(h, f)}\n"
-                 for f in (4, 6)))
-
-
 def clear_packets(frames):
     return [frame for frame in frames if MARK in frame]
 
@@ -203,7 +189,7 @@ def endpoint_missing():
     t = Tunnel(a, b, link, n=2, peer="b2")
     a.ip(t.route_lines("a"))
     b.ip(t.route_lines("b") + t.state_lines() + t.policy_lines())
-    put_behind(t)
+    put_behind(t, inside)
     a.bhsec(t.peer_lines("a").replace(f"endpoint {t.endpoint('b')} ", ""))
     closes(t, "no_endpoint", None, lambda: a.bhsec(
         f"peer set {t.dev} {t.peer} endpoint {t.endpoint('b')}\n"))
@@ -225,7 +211,7 @@ for ns in h, b:
 udp_sink(b)
 made = tunnels(a, b, link, [{}, {"encap": "esp", "family": 6}])
 for t in made:
-    put_behind(t)
+    put_behind(t, inside)
 
 add_case("a packet in clear would be seen", seen_in_clear)
 for t in made:

@@ -1,0 +1,380 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""What an operator puts on a network device works on this one: VRF, policy
+routing, multicast, a flowtable, XDP, tc, captures, counters. Host h is behind
+a, which has a tunnel to the kernel's own IPsec at b; forwarded and local
+traffic goes both ways through whatever stands on bh0.
+"""
+
+import errno
+
+from lib import *
+from libesp import Wire, esp_of, seal_packet, udp, unseal
+
+SIZES = 0, 100, 1200
+MSS = 1400                      # no segment is larger at an MTU of 1438
+GROUPS = {4: "239.1.2.3", 6: "ff05::1:3"}
+MEMBER_PORT = 47200
+SYS_BPF = 321
+BPF_PROG_LOAD, BPF_LINK_CREATE = 5, 28
+BPF_PROG_TYPE_XDP, BPF_XDP = 6, 37
+XDP_DROP, XDP_PASS, XDP_TX = 1, 2, 3
+XDP_FLAGS_SKB_MODE, XDP_FLAGS_DRV_MODE = 2, 4
+SO_MARK = 36
+
+h, a, b = Ns("h"), Ns("a"), Ns("b")
+inside = veth(h, a)
+link = veth(a, b)
+t, raw = made = tunnels(a, b, link, [{}, {"encap": "esp", "family": 6}])
+
+
+class Paths:
+    """Every way through a tunnel: who asks whom, by which addresses."""
+
+    def __init__(self, tunnel):
+        self.tunnel = tunnel
+        self.all = [way for f in (4, 6) for way in (
+            (a, tunnel.inner("a", f), tunnel.inner("b", f)),
+            (h, behind(tunnel, f), tunnel.inner("b", f)),
+            (b, tunnel.inner("b", f), tunnel.inner("a", f)),
+            (b, tunnel.inner("b", f), behind(tunnel, f)))]
+
+    def pass_(self, sizes=SIZES):
+        before = self.tunnel.stats()
+        for ns, source, dst in self.all:
+            udp_exchange(ns, dst, sizes, source)
+        moved = difference(before, self.tunnel.stats())
+        count = len(self.all) * len(sizes)
+        check_equal({name: value for name, value in moved.items()
+                     if not name.endswith("_bytes")},
+                    {"tx_packets": count, "rx_packets": count}, "counters")
+        return moved
+
+
+paths = Paths(t)
+
+
+def link_counters(ns, dev):
+    """What `ip -s link` prints."""
+    both = json.loads(ns.run(["ip", "-s", "-j", "link", "show", "dev",
+                              dev]).stdout)[0]["stats64"]
+    return {f"{way} {name}": both[way][name] for way in ("rx", "tx")
+            for name in ("packets", "bytes", "errors", "dropped")}
+
+
+# Counters and captures
+
+@case("ip -s link counts inner packets and bytes, and drops")
+def _():
+    before = link_counters(a, "bh0")
+    moved = paths.pass_()
+    check_equal(difference(before, link_counters(a, "bh0")), {
+        f"{way} {name}": moved[f"{way}_{name}"] for way in ("rx", "tx")
+        for name in ("packets", "bytes")}, "ip -s link")
+    before = link_counters(a, "bh0")
+    with a.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
+        a.ip("route add 10.99.0.0/16 dev bh0\n")
+        sock.sendto(b"no peer has this", ("10.99.0.1", SINK_PORT))
+    check_equal(difference(before, link_counters(a, "bh0")),
+                {"tx dropped": 1}, "ip -s link after a drop")
+
+
+@case("captures: inner packets from their IP header on bh0, ESP outside")
+def _():
+    on_bh0, outside = Capture(a, "bh0"), Capture(a, link.if_a)
+    moved = paths.pass_()
+    count = moved["rx_packets"] + moved["tx_packets"]
+    on_bh0.wait(count)
+    inner = on_bh0.stop()
+    check_equal(len(inner), count, "packets on bh0")
+    check_equal(sum(map(len, inner)), moved["rx_bytes"] + moved["tx_bytes"],
+                "bytes on bh0")
+    check_equal({packet[0] >> 4 for packet in inner}, {4, 6}, "IP versions")
+    spis = {esp[:4] for esp in map(esp_of, outside.stop()) if esp}
+    check_equal(spis, {sa.spi.to_bytes(4, "big") for sa in (t.out, t.in_)},
+                "SPIs outside")
+
+
+# Routing
+
+@case("a VRF around bh0: traffic of the VRF and of nobody else")
+def _():
+    a.ip("link add red type vrf table 7\nlink set red up\n"
+         "link set bh0 master red\n")
+    try:
+        a.ip("".join(f"addr replace {t.inner('a', f)}/{32 if f == 4 else 128} "
+                     f"dev bh0{' nodad' * (f == 6)}\n" for f in (4, 6))
+             + "".join(f"route replace {getattr(t, f'b_net{f}')} dev bh0 "
+                       f"src {t.inner('a', f)} table 7\n" for f in (4, 6)))
+        before = t.stats()
+        for f in 4, 6:
+            in_vrf(a, t.inner("b", f), t.inner("a", f))
+        moved = difference(before, t.stats())
+        check_equal((moved["tx_packets"], moved["rx_packets"]), (8, 8), "packets")
+        with a.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
+            sock.settimeout(0)
+            try:
+                sock.sendto(b"outside the VRF", (t.b_inner4, 7007))
+                raise Failure("a route outside the VRF")
+            except OSError as error:
+                check_equal(error.errno, errno.ENETUNREACH, "error")
+    finally:
+        a.ip("link set bh0 nomaster\nlink del red\n")
+        restore_routes()
+    paths.pass_()
+
+
+def in_vrf(ns, dst, source):
+    """Asked from inside, and answered."""
+    with ns.socket(family_of(dst), socket.SOCK_DGRAM, keep=False) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"red")
+        sock.settimeout(PATIENCE)
+        sock.bind((source, 0))
+        sock.connect((dst, 7007))
+        for _ in range(4):
+            data = secrets.token_bytes(100)
+            sock.send(data)
+            check_equal(sock.recv(200), data, "echo")
+
+
+def restore_routes():
+    """A change of VRF takes IPv6 addresses, and routes, with it."""
+    a.ip("".join(one.route_lines("a").replace("route add", "route replace")
+                 .replace("addr add", "addr replace") for one in made))
+
+
+@case("policy routing into the tunnel; an inner mark stays inside")
+def _():
+    a.ip(f"route del {t.b_net4}\n"
+         f"route add {t.b_net4} dev bh0 table 9\n"
+         f"rule add from {behind(t, 4)} lookup 9 pref 100\n"
+         f"rule add to {t.b_net4} iif lo lookup 9 pref 101\n"
+         f"rule add fwmark 9 to {link.b4} unreachable pref 90\n")
+    try:
+        paths.pass_()
+        with a.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, SO_MARK, 9)
+            sock.settimeout(PATIENCE)
+            sock.bind((t.a_inner4, 0))
+            sock.sendto(b"marked", (t.b_inner4, 7007))
+            check_equal(sock.recv(100), b"marked", "echo")
+        before = t.stats()
+        a.cli("set", "bh0", "fwmark", 9)
+        with a.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
+            sock.bind((t.a_inner4, 0))
+            sock.sendto(b"the outer mark", (t.b_inner4, 7007))
+        check_equal(difference(before, t.stats()), {"no_route": 1}, "counters")
+    finally:
+        a.cli("set", "bh0", "fwmark", 0)
+        a.ip("rule del pref 90\nrule del pref 100\nrule del pref 101\n")
+        restore_routes()
+    paths.pass_()
+
+
+@case("a bridge refuses the device, which goes on")
+def _():
+    a.ip("link add br0 type bridge\n")
+    result = a.ip("link set bh0 master br0\n", check=False)
+    check(result.returncode, "bh0 is in a bridge")
+    check("master" not in a.run("ip link show bh0").stdout, "a master")
+    a.ip("link del br0\n")
+    paths.pass_()
+
+
+def multicast_out(f):
+    """To the peer whose selector holds the group, and to no other."""
+    group = GROUPS[f]
+    selectors = ",".join([t.b_net4, t.b_net6, *GROUPS.values()])
+    a.cli("peer", "set", "bh0", t.peer, "selectors", selectors)
+    a.ip(f"route replace {group} dev bh0\n" if f == 4 else
+         f"route replace multicast {group} dev bh0 table local\n")
+    wire = Capture(a, link.if_a, outgoing=True)
+    before = raw.stats()
+    data = secrets.token_bytes(64)
+    with a.socket(family_of(group), socket.SOCK_DGRAM, keep=False) as sock:
+        sock.bind((t.inner("a", f), 0))
+        sock.sendto(data, (group, SINK_PORT))
+    wire.wait(1)
+    esps = [esp for esp in map(esp_of, wire.stop()) if esp]
+    check_equal(len(esps), 1, "ESP packets")
+    plain = unseal(t.out, esps[0])
+    check(data in plain and socket.inet_pton(family_of(group), group) in
+          plain[:40], "the packet to the group")
+    check_equal(difference(before, raw.stats()), {}, "the other peer")
+
+
+def multicast_in(f):
+    """A member on bh0 gets what a peer sends to the group."""
+    group = GROUPS[f]
+    with a:
+        index = socket.if_nametoindex("bh0")
+    with a.socket(family_of(group), socket.SOCK_DGRAM, keep=False) as sock:
+        sock.settimeout(PATIENCE)
+        packed = socket.inet_pton(family_of(group), group)
+        if f == 4:
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP,
+                            packed + bytes(4) + struct.pack("i", index))
+        else:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP,
+                            packed + struct.pack("I", index))
+        sock.bind((group, MEMBER_PORT))
+        sa, data = Sa(), secrets.token_bytes(64)
+        a.bhsec(sa.bhsec("bh0", t.peer, "in"))
+        Wire(t).send(seal_packet(sa, 1, udp(t.inner("b", f), group, 1,
+                                            MEMBER_PORT, data)))
+        check_equal(sock.recv(100), data, "what the member gets")
+
+
+# What hooks into the path of packets
+
+@case("nftables' flowtable over bh0: flows are offloaded, nothing is lost")
+def _():
+    a.run(["nft", "-f", "-"], input=f"""table inet fast {{
+        flowtable ft {{ hook ingress priority 0;
+            devices = {{ bh0, {inside.if_b} }}; }}
+        chain forward {{ type filter hook forward priority 0;
+            ct state established counter flow add @ft; }}
+        }}\n""")
+    try:
+        for source, dst in ((behind(t, f), t.inner("b", f)) for f in (4, 6)):
+            tcp_transfer(h, b, dst, 200_000, source)
+            udp_exchange(h, dst, [100] * 40, source, burst=4)
+        with a, open("/proc/thread-self/net/nf_conntrack") as lines:
+            flows = [line for line in lines if "[OFFLOAD]" in line]
+        check(any(t.b_inner4 in line for line in flows)
+              and any("ipv6" in line for line in flows), f"offloaded: {flows}")
+        paths.pass_()
+    finally:
+        a.run("nft delete table inet fast")
+
+
+def bpf(command, *values, form):
+    attr = ctypes.create_string_buffer(struct.pack(form, *values), 128)
+    return must(libc.syscall(SYS_BPF, command, attr, 128))
+
+
+def xdp(action):
+    """A program that does just this: r0 = action; exit."""
+    code = ctypes.create_string_buffer(
+        struct.pack("<BBhi", 0xb7, 0, 0, action) + b"\x95" + bytes(7))
+    licence = ctypes.create_string_buffer(b"GPL")
+    return bpf(BPF_PROG_LOAD, BPF_PROG_TYPE_XDP, 2, ctypes.addressof(code),
+               ctypes.addressof(licence), form="IIQQ")
+
+
+class Attached:
+    """`with` a program on a device; the link's end detaches it."""
+
+    def __init__(self, ns, ifname, action, flags=XDP_FLAGS_SKB_MODE):
+        self.program = xdp(action)
+        with ns:
+            self.link = bpf(BPF_LINK_CREATE, self.program,
+                            socket.if_nametoindex(ifname), BPF_XDP, flags,
+                            form="IIII")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        os.close(self.link)
+        os.close(self.program)
+
+
+@case("XDP generic on bh0, generic and native on the underlay: all pass")
+def _():
+    for ifname, flags in (("bh0", XDP_FLAGS_SKB_MODE),
+                          (link.if_a, XDP_FLAGS_SKB_MODE),
+                          (link.if_a, XDP_FLAGS_DRV_MODE)):
+        with Attached(a, ifname, XDP_PASS, flags):
+            paths.pass_()
+            tcp_transfer(b, a, t.a_inner4, 200_000, t.b_inner4)
+
+
+def sent_to_a(count=10):
+    with b.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
+        sock.bind((t.b_inner4, 0))
+        for _ in range(count):
+            sock.sendto(b"to a", (t.a_inner4, SINK_PORT))
+    return count
+
+
+@case("XDP generic on bh0 drops, and sends back what no peer has")
+def _():
+    capture = Capture(a, "bh0")
+    with Attached(a, "bh0", XDP_DROP):
+        before = t.stats()
+        count = sent_to_a()
+        moved = wait_counted(t.stats, before, count)
+        check_equal(moved["rx_packets"], count, "packets opened")
+    check_equal(len([f for f in capture.stop() if b"to a" in f]), 0,
+                "packets past the program")
+    with Attached(a, "bh0", XDP_TX):
+        device = lambda: a.device("bh0")["stats"]
+        before = device()
+        check_equal(wait_counted(device, before, sent_to_a())["no_route"],
+                    10, "sent back")
+    paths.pass_()
+
+
+@case("tc on bh0: a queue counts what leaves, filters act in both directions")
+def _():
+    tc = lambda text: a.run(["tc", "-batch", "-"], input=text).stdout
+    tc("qdisc replace dev bh0 root handle 1: prio\n"
+       "qdisc add dev bh0 clsact\n"
+       f"filter add dev bh0 ingress protocol ip prio 1 flower src_ip "
+       f"{t.b_inner4} ip_proto udp action pass\n"
+       f"filter add dev bh0 egress protocol ipv6 prio 1 flower dst_ip "
+       f"{t.b_inner6} ip_proto udp action pass\n")
+    try:
+        moved = paths.pass_()
+        queue = qdisc_packets()
+        check(queue >= moved["tx_packets"], f"the queue saw {queue}")
+        tc("filter replace dev bh0 ingress protocol all prio 2 matchall "
+           "action drop\n")
+        before = t.stats()
+        capture = Capture(h, inside.if_a)
+        count = sent_to_a()
+        with b.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP,
+                      keep=False) as sock:
+            sock.bind((t.b_inner4, 0))
+            sock.sendto(struct.pack("!BBHHH", 8, 0, 0xf7ff, 0, 0),
+                        (t.a_inner4, 0))
+        moved = wait_counted(t.stats, before, count + 1)
+        check_equal(moved["rx_packets"], count + 1, "packets opened")
+        check_equal(moved.get("tx_packets", 0), 0, "answers to a dropped ping")
+        capture.stop()
+    finally:
+        tc("qdisc del dev bh0 clsact\nqdisc del dev bh0 root\n")
+    paths.pass_()
+
+
+def qdisc_packets():
+    text = a.run(["tc", "-s", "-j", "qdisc", "show", "dev", "bh0"]).stdout
+    return next(q["packets"] for q in json.loads(text) if q["kind"] == "prio")
+
+
+# Coalescing
+
+def coalesces(ns, dst, source, ifname, offset):
+    """TCP in segments from b is handed on in packets larger than one."""
+    capture = Capture(ns, ifname, outgoing=False)
+    tcp_transfer(b, ns, dst, 1_000_000, source)
+    largest = max(len(frame) - offset for frame in capture.stop())
+    check(largest > 2 * MSS, f"no packet is larger than {largest}")
+
+
+for _f in 4, 6:
+    add_case(f"IPv{_f} multicast by selector, outbound", multicast_out, _f)
+    add_case(f"IPv{_f} multicast inbound, to a member", multicast_in, _f)
+    add_case(f"IPv{_f} TCP to a itself comes in packets larger than a segment",
+             coalesces, a, t.inner("a", _f), t.inner("b", _f), "bh0", 0)
+    add_case(f"IPv{_f} TCP forwarded to h too", coalesces, h, behind(t, _f),
+             t.inner("b", _f), inside.if_a, 14)
+
+a.be_router()
+put_behind(t, inside)
+for ns in h, a, b:
+    udp_echo(ns, "0.0.0.0")
+    udp_echo(ns, "::")
+    udp_sink(ns)
+main()
