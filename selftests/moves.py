@@ -11,6 +11,7 @@ import copy
 import errno
 
 from lib import *
+from libesp import esp_of
 
 SIZES = 0, 100, 1200
 IFF_RUNNING = 0x40
@@ -247,6 +248,13 @@ def _():
     passes(*made)
 
 
+def source_of(frame):
+    """The outer source address of an Ethernet frame."""
+    if frame[12:14] == b"\x08\x00":
+        return socket.inet_ntop(socket.AF_INET, frame[26:30])
+    return socket.inet_ntop(socket.AF_INET6, frame[22:38])
+
+
 def renumbered(order):
     """The near end's address changes, at our end nobody says a word."""
     ends = {4: f"{link.a4[:-1]}9", 6: f"{link.a6[:-1]}9"}
@@ -263,7 +271,11 @@ def renumbered(order):
                      .replace("addr add", "addr replace") for t in made))
         for t in made:
             far_end_at(t, new[t.family], t.b_outer)
-            passes(t)
+        # xfrm does not look at the source, so here it is looked at
+        wire = Capture(a, link.if_a, outgoing=True)
+        passes(*made)
+        left_from = {source_of(f) for f in wire.stop() if esp_of(f)}
+        check_equal(left_from, set(new.values()), "outer sources")
 
 
 a.sysctl({"ipv4/conf/all/promote_secondaries": 1})
