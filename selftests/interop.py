@@ -54,9 +54,7 @@ def no_larger(t):
         most = t.inner_max - UDP_OVERHEAD[inner]
         with a.socket(family_of(t.inner("b", inner)), socket.SOCK_DGRAM,
                       keep=False) as sock:
-            level, option = ((socket.IPPROTO_IP, IP_MTU_DISCOVER) if inner == 4
-                             else (socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER))
-            sock.setsockopt(level, option, PMTUDISC_DO)
+            path_mtu_discovery(sock, PMTUDISC_DO)
             sock.connect((t.inner("b", inner), 7007))
             sock.send(bytes(most + 1))
             check_equal(path_mtu(sock, inner), t.inner_max, "path MTU")

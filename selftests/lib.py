@@ -50,13 +50,13 @@ SOURCE = {room: f"{TESTS}/../{room}" if os.path.isdir(f"{TESTS}/../{room}")
 CLONE_NEWNET = 0x40000000
 MS_BIND = 0x1000
 MNT_DETACH = 2
-SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
+SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCSIFMTU, IFF_UP = 0x8913, 0x8914, 0x8922, 1
 SO_RCVBUFFORCE = 33
 ETH_P_ALL = 3
 PACKET_OUTGOING = 4
 UDP_ENCAP, UDP_ENCAP_ESPINUDP = 100, 2
 IP_MTU_DISCOVER, IP_MTU, IPV6_MTU_DISCOVER, IPV6_MTU = 10, 14, 23, 24
-PMTUDISC_DO = 2
+PMTUDISC_DONT, PMTUDISC_DO = 0, 2
 IP_RECVERR, IPV6_RECVERR = 11, 25
 ESP_PORT = 4500
 SINK_PORT = 47100
@@ -95,6 +95,10 @@ def must(result):
 
 class Failure(Exception):
     pass
+
+
+class Skip(Exception):
+    """This kernel cannot show what the case promises; the reason."""
 
 
 def check(condition, message="not so"):
@@ -149,6 +153,8 @@ def run_case(description, function):
     try:
         function()
         ksft.test_result_pass(description)
+    except Skip as reason:
+        ksft.test_result_skip(f"{description}: {reason}")
     except Exception as error:
         for line in traceback.format_exc().splitlines():
             ksft.print_msg(line)
@@ -305,6 +311,11 @@ class Ns:
             fcntl.ioctl(sock, SIOCSIFFLAGS, struct.pack(
                 "16sh14x", ifname.encode(), flags))
 
+    def set_mtu(self, ifname, mtu):
+        with self.socket(keep=False) as sock:
+            fcntl.ioctl(sock, SIOCSIFMTU, struct.pack(
+                "16si20x", ifname.encode(), mtu))
+
     def run(self, cmd, check=True, **kw):
         """A command, as a list or as a line for the shell, in here."""
         kw.setdefault("capture_output", True)
@@ -382,7 +393,7 @@ class Link:
 
     numbers = itertools.count()
 
-    def __init__(self, a, b, v4=True, v6=True):
+    def __init__(self, a, b, v4=True, v6=True, queues=1):
         n = next(Link.numbers)
         self.ns_a, self.ns_b = a, b
         self.if_a = self.if_b = f"v{n}"
@@ -390,7 +401,9 @@ class Link:
         base6 = ipaddress.ip_address(f"2001:db8:{n:x}::" if n else "2001:db8::")
         self.a4, self.b4 = str(base4 + 1), str(base4 + 2)
         self.a6, self.b6 = str(base6 + 1), str(base6 + 2)
-        a.ip(f"link add {self.if_a} type veth peer name {self.if_b} netns {b}\n"
+        queues = f"numtxqueues {queues} numrxqueues {queues}"
+        a.ip(f"link add {self.if_a} {queues} type veth "
+             f"peer name {self.if_b} netns {b} {queues}\n"
              + self.configure(self.if_a, v4 and self.a4, v6 and self.a6))
         b.ip(self.configure(self.if_b, v4 and self.b4, v6 and self.b6))
         self.mac_a, self.mac_b = (self.mac(ns) for ns in (a, b))
@@ -414,9 +427,58 @@ class Link:
     def address(self, ns, family):
         return getattr(self, ("a" if ns is self.ns_a else "b") + str(family))
 
+    def gateway(self, ns, family):
+        """What ns has to go through to get to the other end."""
+        return self.address(self.ns_b if ns is self.ns_a else self.ns_a, family)
 
-def veth(a, b, v4=True, v6=True):
-    return Link(a, b, v4, v6)
+
+class Path:
+    """Two links with a router between them, for a Tunnel from end to end."""
+
+    def __init__(self, a, router, b):
+        self.ns_a, self.router, self.ns_b = a, router, b
+        self.near, self.far = veth(a, router), veth(router, b)
+        be_router(router)
+        for ns, link, other in ((a, self.near, self.far),
+                                (b, self.far, self.near)):
+            net4 = ipaddress.ip_network(f"{other.a4}/28", strict=False)
+            net6 = ipaddress.ip_network(f"{other.a6}/64", strict=False)
+            ns.ip(f"route add {net4} via {link.gateway(ns, 4)}\n"
+                  f"route add {net6} via {link.gateway(ns, 6)}\n")
+
+    def link_of(self, ns):
+        return self.near if ns is self.ns_a else self.far
+
+    def address(self, ns, family):
+        return self.link_of(ns).address(ns, family)
+
+    def gateway(self, ns, family):
+        return self.link_of(ns).gateway(ns, family)
+
+
+def set_mtu(link, mtu):
+    """Of both its ends."""
+    link.ns_a.set_mtu(link.if_a, mtu)
+    link.ns_b.set_mtu(link.if_b, mtu)
+
+
+def set_sysctl(ns, **values):
+    """Below /proc/sys/net, "__" for "/"."""
+    with ns:
+        for name, value in values.items():
+            path = "/proc/sys/net/" + name.replace("__", "/")
+            with open(path, "w", encoding="ascii") as setting:
+                setting.write(str(value))
+
+
+def be_router(ns):
+    """And do not hold errors back, for there are to be many."""
+    set_sysctl(ns, ipv4__ip_forward=1, ipv6__conf__all__forwarding=1,
+               ipv4__icmp_ratelimit=0, ipv6__icmp__ratelimit=0)
+
+
+def veth(a, b, v4=True, v6=True, queues=1):
+    return Link(a, b, v4, v6, queues)
 
 
 # Keys, SPIs, tunnels
@@ -484,6 +546,15 @@ INNER_MAX = {("esp", 4): 1446, ("udp", 4): 1438,
              ("esp", 6): 1426, ("udp", 6): 1418}
 
 
+
+
+def inner_max(encap, family, mtu):
+    """The same for any path: ESP's header, IV and ICV are 32 bytes, two more
+    with the inner packet are padded to four (RFC 4303 2)."""
+    around = {4: 20, 6: 40}[family] + 8 * (encap == "udp") + 32
+    return (mtu - around) // 4 * 4 - 2
+
+
 class Tunnel:
     """Between ns a (always a bhsec device) and ns b (bhsec or xfrm).
 
@@ -494,7 +565,8 @@ class Tunnel:
 
     def __init__(self, a, b, link, far="xfrm", cipher="aes-gcm-256",
                  encap="udp", family=4, esn=True, window=None, n=0, dev="bh0",
-                 peer="b", mtu=1500, port=ESP_PORT, seq_out=None, seq_in=None):
+                 peer="b", mtu=1500, port=ESP_PORT, seq_out=None, seq_in=None,
+                 queues=1):
         self.a, self.b, self.link, self.far = a, b, link, far
         self.cipher, self.encap, self.family = cipher, encap, family
         self.esn, self.window, self.n = esn, window, n
@@ -509,6 +581,7 @@ class Tunnel:
         self.a_net6, self.b_net6 = f"fd01:{group}:/64", f"fd02:{group}:/64"
         self.a_inner6, self.b_inner6 = f"fd01:{group}:1", f"fd02:{group}:1"
         self.inner_max = INNER_MAX[encap, family]
+        self.queues = queues
         self.out, self.in_ = self.new_sa(seq_out), self.new_sa(seq_in)
 
     def new_sa(self, seq=None):
@@ -533,7 +606,8 @@ class Tunnel:
 
     def device_lines(self, end):
         dev = self.dev if end == "a" else self.far_dev
-        return (f"link add {dev} mtu {self.mtu} type bhsec\n"
+        return (f"link add {dev} mtu {self.mtu} numtxqueues {self.queues} "
+                "type bhsec\n"
                 f"link set {dev} addrgenmode none\nlink set {dev} up\n")
 
     def route_lines(self, end):
@@ -543,8 +617,8 @@ class Tunnel:
         net4 = getattr(self, f"{other}_net4")
         net6 = getattr(self, f"{other}_net6")
         if end == "b" and self.far == "xfrm":
-            via4 = f"via {self.link.address(self.a, 4)}"
-            via6 = f"via {self.link.address(self.a, 6)}"
+            via4 = f"via {self.link.gateway(self.b, 4)}"
+            via6 = f"via {self.link.gateway(self.b, 6)}"
             dev = "lo"
         else:
             dev = self.dev if end == "a" else self.far_dev
@@ -801,6 +875,14 @@ def udp_sink(ns, port=SINK_PORT):
                                 (socket.AF_INET6, "::")):
         sock = ns.socket(family, socket.SOCK_DGRAM)
         sock.bind((any_address, port))
+
+
+def path_mtu_discovery(sock, how):
+    """PMTUDISC_DO: never in fragments; PMTUDISC_DONT: as they come."""
+    if sock.family == socket.AF_INET:
+        sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, how)
+    else:
+        sock.setsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, how)
 
 
 def path_mtu(sock, family):

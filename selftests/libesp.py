@@ -2,6 +2,7 @@
 """ESP by hand, for what no implementation would send: sealed by the
 cryptography package, put on the wire as Ethernet frames."""
 
+import collections
 import secrets
 import socket
 import struct
@@ -9,7 +10,7 @@ import struct
 from cryptography.hazmat.primitives.ciphers import aead
 
 ETH_P_IP, ETH_P_IPV6 = 0x0800, 0x86dd
-IPPROTO_ESP, IPPROTO_UDP = 50, 17
+IPPROTO_ESP, IPPROTO_UDP, IPPROTO_FRAGMENT = 50, 17, 44
 NEXT_IPV4, NEXT_IPV6, NEXT_NONE = 4, 41, 59
 ICV, IV, HEAD = 16, 8, 16
 
@@ -85,22 +86,23 @@ def ip(src, dst, protocol, payload, tos=0):
             + payload)
 
 
-def udp(src, dst, sport, dport, data):
+def udp(src, dst, sport, dport, data, tos=0):
     """A UDP datagram in an IP packet, checksums right."""
     length = 8 + len(data)
     head = struct.pack("!HHH", sport, dport, length)
     pseudo = address(src) + address(dst) + struct.pack("!IHBB", length, 0, 0,
                                                        IPPROTO_UDP)
     total = checksum(pseudo + head + b"\0\0" + data) or 0xffff
-    return ip(src, dst, IPPROTO_UDP, head + struct.pack("!H", total) + data)
+    return ip(src, dst, IPPROTO_UDP, head + struct.pack("!H", total) + data,
+              tos)
 
 
 class Wire:
     """Sends frames as the far end of a tunnel would: from b to a."""
 
-    def __init__(self, tunnel):
+    def __init__(self, tunnel, link=None):
         self.tunnel = tunnel
-        link = tunnel.link
+        link = link or tunnel.link
         self.sock = link.ns_b.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         self.sock.bind((link.if_b, 0))
         self.macs = link.mac_a + link.mac_b
@@ -109,29 +111,88 @@ class Wire:
         kind = ETH_P_IPV6 if packet[0] >> 4 == 6 else ETH_P_IP
         self.sock.send(self.macs + struct.pack("!H", kind) + packet)
 
-    def send(self, esp, encap=None, source=None):
+    def send(self, esp, encap=None, source=None, **kw):
         """ESP in the tunnel's encapsulation, or in the one given."""
+        self.send_ip(self.packet(esp, encap, source, **kw))
+
+    def packet(self, esp, encap=None, source=None, tos=0):
         t = self.tunnel
         src, dst = source or t.b_outer, t.a_outer
         if (encap or t.encap) == "udp":
-            self.send_ip(udp(src, dst, t.port, t.port, esp))
-        else:
-            self.send_ip(ip(src, dst, IPPROTO_ESP, esp))
+            return udp(src, dst, t.port, t.port, esp, tos)
+        return ip(src, dst, IPPROTO_ESP, esp, tos)
+
+
+Outer = collections.namedtuple(
+    "Outer", "family src dst tos df protocol ident start more payload")
+
+
+def outer_of(frame):
+    """The IP header of an Ethernet frame and what follows; None if there is
+    none. start and more are those of a fragment, in bytes."""
+    kind, packet = struct.unpack_from("!H", frame, 12)[0], frame[14:]
+    if kind == ETH_P_IP:
+        tos, length, ident, field, protocol = struct.unpack_from(
+            "!xBHHHxB", packet)
+        return Outer(4, packet[12:16], packet[16:20], tos, bool(field & 0x4000),
+                     protocol, ident, (field & 0x1fff) * 8,
+                     bool(field & 0x2000), packet[(packet[0] & 15) * 4:length])
+    if kind == ETH_P_IPV6:
+        first, length, protocol = struct.unpack_from("!IHB", packet)
+        payload = packet[40:40 + length]
+        ident = field = 0
+        if protocol == IPPROTO_FRAGMENT:
+            protocol, field, ident = struct.unpack_from("!BxHI", payload)
+            payload = payload[8:]
+        return Outer(6, packet[8:24], packet[24:40], first >> 20 & 0xff, True,
+                     protocol, ident, field & ~7, bool(field & 1), payload)
+    return None
+
+
+def is_fragment(outer):
+    return outer.more or outer.start > 0
+
+
+def esp_in(outer):
+    """The ESP of a whole outer packet, raw or in UDP; None if it is neither."""
+    if outer.protocol == IPPROTO_ESP:
+        return outer.payload
+    if outer.protocol == IPPROTO_UDP and outer.payload[8:12] != b"\0\0\0\0":
+        return outer.payload[8:]
+    return None
 
 
 def esp_of(frame):
-    """The ESP of an Ethernet frame, raw or in UDP; None if it is neither."""
-    kind, packet = struct.unpack_from("!H", frame, 12)[0], frame[14:]
-    if kind == ETH_P_IP:
-        head, protocol = (packet[0] & 15) * 4, packet[9]
-        end = struct.unpack_from("!H", packet, 2)[0]
-    elif kind == ETH_P_IPV6:
-        head, protocol = 40, packet[6]
-        end = 40 + struct.unpack_from("!H", packet, 4)[0]
-    else:
-        return None
-    if protocol == IPPROTO_ESP:
-        return packet[head:end]
-    if protocol == IPPROTO_UDP and packet[head + 8:head + 12] != b"\0\0\0\0":
-        return packet[head + 8:end]
-    return None
+    """The same of an Ethernet frame."""
+    outer = outer_of(frame)
+    return esp_in(outer) if outer else None
+
+
+def joined(outers):
+    """A packet of which these are the fragments; None while one is missing."""
+    end, payload = 0, b""
+    for part in sorted(outers, key=lambda o: o.start):
+        if part.start != end:
+            return None
+        end, payload = end + len(part.payload), payload + part.payload
+    whole = outers and not max(outers, key=lambda o: o.start).more
+    return outers[0]._replace(start=0, more=False, payload=payload) \
+        if whole else None
+
+
+def piece(packet, start, end, ident):
+    """A fragment of an IP packet that has these bytes of its payload."""
+    if packet[0] >> 4 == 6:
+        head, payload = packet[:40], packet[40:]
+        more = end < len(payload)
+        extra = struct.pack("!BxHI", head[6], start | more, ident)
+        data = extra + payload[start:end]
+        return (head[:4] + struct.pack("!HB", len(data), IPPROTO_FRAGMENT)
+                + head[7:] + data)
+    head, payload = packet[:20], packet[20:]
+    field = start // 8 | 0x2000 * (end < len(payload))
+    head = (head[:2] + struct.pack("!HHH", 20 + len(payload[start:end]),
+                                   ident & 0xffff, field)
+            + head[8:10] + b"\0\0" + head[12:])
+    return (head[:10] + struct.pack("!H", checksum(head)) + head[12:]
+            + payload[start:end])
