@@ -5,11 +5,10 @@ sendfile and splice, a program's own buffer under MSG_ZEROCOPY, and the copies
 that a packet socket or tc mirred took of a packet without its bytes."""
 
 import itertools
-import mmap
-import tempfile
 
 from lib import *
 from libesp import *
+from libpages import *
 
 SO_ZEROCOPY, MSG_ZEROCOPY = 60, 0x4000000
 FILE_BYTES = 1 << 20
@@ -32,22 +31,6 @@ def incoming(t, family=4, size=900):
     inner = udp(t.inner("b", family), t.inner("a", family), 7, SINK_PORT,
                 secrets.token_bytes(size))
     return inner, seal_packet(made_up[t], next(numbers[t]), inner)
-
-
-def with_file(content):
-    """In a tmpfs or not: what sendfile sends are the pages of its cache."""
-    file = tempfile.TemporaryFile()
-    file.write(content)
-    file.flush()
-    return file
-
-
-def unchanged(file, content):
-    """As every reader and every mapping of it sees it now."""
-    check(os.pread(file.fileno(), len(content) + 1, 0) == content,
-          "the file reads otherwise than it was written")
-    with mmap.mmap(file.fileno(), len(content), prot=mmap.PROT_READ) as view:
-        check(view[:] == content, "the file's mapping has changed")
 
 
 def sender(t):
@@ -169,32 +152,6 @@ def zerocopy_through(t):
         sock.send(buffer, MSG_ZEROCOPY)
     wait_for(lambda: t.stats()["tx_packets"] > before["tx_packets"])
     check(buffer == content, "the sender's buffer has changed")
-
-
-class Late:
-    """A packet socket that is read only when all is over: until then its
-    packets are clones, which share their bytes with those on their way."""
-
-    def __init__(self, ns, ifname):
-        self.sock = ns.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-        self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
-        self.sock.bind((ifname, ETH_P_ALL))
-        self.sock.setblocking(False)
-
-    def frames(self):
-        seen = []
-        try:
-            while True:
-                seen.append(self.sock.recv(65536))
-        except BlockingIOError:
-            return seen
-
-
-def all_among(wanted, frames, where):
-    """Each of the packets is there, as the end of a frame or on its own."""
-    for packet in wanted:
-        check(any(packet in frame for frame in frames),
-              f"a packet is not as it was {where}")
 
 
 def copies_coming_in(t, watched):

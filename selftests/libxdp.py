@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0
+"""XDP programs of a few instructions, by bpf(2), and packets made by them."""
+
+import ctypes
+import os
+import socket
+import struct
+
+from lib import libc, must
+
+SYS_BPF = 321
+BPF_PROG_LOAD, BPF_PROG_TEST_RUN, BPF_LINK_CREATE = 5, 10, 28
+BPF_PROG_TYPE_XDP, BPF_XDP = 6, 37
+BPF_F_XDP_HAS_FRAGS, BPF_F_TEST_XDP_LIVE_FRAMES = 1 << 5, 1 << 1
+XDP_FLAGS_DRV_MODE = 1 << 2
+XDP_PASS, REDIRECT = 2, 23
+
+
+def bpf(command, attributes):
+    buffer = ctypes.create_string_buffer(attributes, len(attributes))
+    return must(libc.syscall(SYS_BPF, command, buffer, len(attributes)))
+
+
+def move(register, value):
+    """A constant into a register."""
+    return struct.pack("=BBhi", 0xb7, register, 0, value)
+
+
+EXIT = struct.pack("=BBhi", 0x95, 0, 0, 0)
+PASS = move(0, XDP_PASS) + EXIT
+
+
+def redirect(ifindex):
+    """bpf_redirect(): out of another device."""
+    return (move(1, ifindex) + move(2, 0)
+            + struct.pack("=BBhi", 0x85, 0, 0, REDIRECT) + EXIT)
+
+
+def load(code):
+    """The program's file descriptor."""
+    text, license_name = (ctypes.create_string_buffer(data, len(data))
+                          for data in (code, b"GPL\0"))
+    return bpf(BPF_PROG_LOAD, struct.pack(
+        "=IIQQIIQII16sII", BPF_PROG_TYPE_XDP, len(code) // 8,
+        ctypes.addressof(text), ctypes.addressof(license_name), 0, 0, 0, 0,
+        BPF_F_XDP_HAS_FRAGS, b"", 0, BPF_XDP))
+
+
+def ifindex(ns, ifname):
+    with ns:
+        return socket.if_nametoindex(ifname)
+
+
+class Xdp:
+    """A program in the driver of a device, as long as the with-block."""
+
+    def __init__(self, ns, ifname, code):
+        self.ns, self.index, self.code = ns, ifindex(ns, ifname), code
+
+    def __enter__(self):
+        self.program = load(self.code)
+        with self.ns:
+            self.link = bpf(BPF_LINK_CREATE, struct.pack(
+                "=IIII", self.program, self.index, BPF_XDP,
+                XDP_FLAGS_DRV_MODE))
+        return self
+
+    def __exit__(self, *_):
+        os.close(self.link)
+        os.close(self.program)
+
+
+def come_in(ns, ifname, frame):
+    """The frame as if the device's driver had received it by XDP: its bytes
+    lie in a page of a page pool."""
+    program = load(PASS)
+    context = ctypes.create_string_buffer(struct.pack(
+        "=IIIIII", 0, len(frame), 0, ifindex(ns, ifname), 0, 0), 24)
+    data = ctypes.create_string_buffer(frame, len(frame))
+    with ns:
+        bpf(BPF_PROG_TEST_RUN, struct.pack(
+            "=IIIIQQIIIIQQIII4x", program, 0, len(frame), 0,
+            ctypes.addressof(data), 0, 1, 0, 24, 0, ctypes.addressof(context),
+            0, BPF_F_TEST_XDP_LIVE_FRAMES, 0, 0))
+    os.close(program)
