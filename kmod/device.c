@@ -199,20 +199,25 @@ static void xmit_inner(struct sk_buff *skb, struct net_device *dev)
 	outer.df = choose_df(settings, &inner);
 	mtu = bhsec_outer_inner_max(&outer, dst_mtu(dst));
 	if (inner.len > mtu) {
+		/* going round, each turn larger: in pieces it would for ever */
+		bool loops = bhsec_outer_is_ours(skb, &inner);
+
 		/* RFC 2473 7.1: IPv6 hears of nothing below 1280 */
-		outer.may_fragment = inner.is_ipv6 && inner.len <= IPV6_MIN_MTU;
+		outer.may_fragment = !loops && inner.is_ipv6 &&
+				     inner.len <= IPV6_MIN_MTU;
 		if (!outer.may_fragment) {
 			dst_release(dst);
 			bhsec_sa_leave(sa);
 			/* below that ip_do_fragment() makes no progress */
-			if (!inner.df && mtu >= IPV4_MIN_MTU) {
+			if (!loops && !inner.df && mtu >= IPV4_MIN_MTU) {
 				if (fragment_inner(skb, dev, mtu))
 					count_tx_drop(bdev, peer, NULL,
 						      BHSEC_A_STATS_NOMEM);
 				return;
 			}
 			tell_too_big(skb, &inner, mtu);
-			drop = BHSEC_A_STATS_TOO_BIG;
+			drop = loops ? BHSEC_A_STATS_LOOP :
+				       BHSEC_A_STATS_TOO_BIG;
 			goto drop;
 		}
 	}

@@ -172,8 +172,12 @@ static int esp_door(struct sk_buff *skb)
 static int esp_door_input(struct sk_buff *skb, int nexthdr, __be32 spi,
 			  int encap_type)
 {
-	struct bhsec_sa *sa = addressee(skb, spi);
+	struct bhsec_sa *sa;
 
+	/* the socket says 0 and leaves it to the handler to look */
+	if (!spi && skb_copy_bits(skb, 0, &spi, sizeof(spi)))
+		return -EINVAL;
+	sa = addressee(skb, spi);
 	if (!sa)
 		return -EINVAL;
 	bhsec_esp_in(sa, skb, BHSEC_ENCAP_UDP);

@@ -2,6 +2,7 @@
 /*
  * The outside of a datagram: its route, its headers, what fits inside.
  */
+#include <net/addrconf.h>
 #include <net/dst.h>
 #include <net/dst_cache.h>
 #include <linux/ip.h>
@@ -15,8 +16,10 @@
 #include "aead.h"
 #include "compat.h"
 #include "device.h"
+#include "esp.h"
 #include "outer.h"
 #include "peer.h"
+#include "underlay.h"
 
 static unsigned int ip_header_len(const struct bhsec_outer *outer)
 {
@@ -84,6 +87,11 @@ static struct dst_entry *route6(struct net *underlay,
 		dst = bhsec_route_ipv6(underlay, &fl);
 		if (IS_ERR(dst))
 			return NULL;
+		/* for IPv4 the route's look-up asks whether it is ours */
+		if (!ipv6_chk_addr(underlay, &fl.saddr, dst->dev, 0)) {
+			dst_release(dst);
+			return NULL;
+		}
 		outer->saddr = fl.saddr;
 		dst_cache_set_ip6(&endpoint->route, dst, &fl.saddr);
 	}
@@ -186,6 +194,53 @@ unsigned int bhsec_outer_peer_mtu(struct bhsec_peer *peer)
 	}
 	rcu_read_unlock();
 	return mtu;
+}
+
+/* Where the payload of an inner packet starts; negative in a later fragment. */
+static int payload_of(const struct sk_buff *skb, const struct bhsec_inner *inner,
+		      u8 *protocol)
+{
+	int offset = skb_network_offset(skb);
+	__be16 fragment = 0;
+
+	if (inner->is_ipv6) {
+		*protocol = ipv6_hdr(skb)->nexthdr;
+		offset = ipv6_skip_exthdr(skb, offset + sizeof(struct ipv6hdr),
+					  protocol, &fragment);
+		return fragment & htons(IP6_OFFSET) ? -1 : offset;
+	}
+	*protocol = ip_hdr(skb)->protocol;
+	if (ip_hdr(skb)->frag_off & htons(IP_OFFSET))
+		return -1;
+	return offset + ip_hdr(skb)->ihl * 4;
+}
+
+/**
+ * bhsec_outer_is_ours - is an inner packet one that a tunnel here has sent
+ * @skb: the packet, its network header set
+ * @inner: what that says
+ *
+ * It has come round by another netns of this host, where no route tells. Its
+ * later fragments are not known, but each is known a turn later.
+ *
+ * Context: RCU read lock held; not for every packet.
+ * Return: true if so.
+ */
+bool bhsec_outer_is_ours(const struct sk_buff *skb,
+			 const struct bhsec_inner *inner)
+{
+	u8 protocol;
+	int offset = payload_of(skb, inner, &protocol);
+	__be32 spi;
+
+	if (offset < 0)
+		return false;
+	if (protocol == IPPROTO_UDP)
+		offset += sizeof(struct udphdr);
+	else if (protocol != IPPROTO_ESP)
+		return false;
+	return !skb_copy_bits(skb, offset, &spi, sizeof(spi)) &&
+	       bhsec_underlay_any_sends(spi, inner->dst, inner->is_ipv6);
 }
 
 /**

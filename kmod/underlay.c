@@ -119,6 +119,26 @@ struct bhsec_sa *bhsec_underlay_sender(const struct net *net, __be32 spi,
 	return NULL;
 }
 
+/**
+ * bhsec_underlay_any_sends - does any netns have such an outbound SA
+ * @spi: network byte order
+ * @addr: address of the endpoint, network byte order
+ * @is_ipv6: its family
+ *
+ * Context: RCU read lock held. Looks into each netns: not for every packet.
+ * Return: true if so.
+ */
+bool bhsec_underlay_any_sends(__be32 spi, const void *addr, bool is_ipv6)
+{
+	struct net *net;
+
+	for_each_net_rcu(net)
+		if (bhsec_net(net)->used &&
+		    bhsec_underlay_sender(net, spi, addr, is_ipv6))
+			return true;
+	return false;
+}
+
 static int open_socket(struct net *net, struct bhsec_port *port, bool is_ipv6)
 {
 	struct udp_port_cfg config = {

@@ -32,7 +32,7 @@ in_sas = {t: t.new_sa() for t in made}
 numbers = {t: itertools.count(1) for t in made}
 a.bhsec("".join(sa.bhsec(t.dev, t.peer, "in") for t, sa in in_sas.items()))
 for t in made:
-    put_behind(t, h, inside)
+    put_behind(t, inside)
 
 
 def name(t):

@@ -36,7 +36,7 @@ made = tunnels(a, b, path, [{"encap": encap, "family": family}
 ports = itertools.count(7001)
 receivers = {}
 for t in made:
-    put_behind(t, h, inside)
+    put_behind(t, inside)
     for inner in 4, 6:
         there = t.inner("b", inner), GTPU
         sock = b.socket(family_of(there[0]), socket.SOCK_DGRAM)
