@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Traffic through them, and who looks at it."""
+
+from libns import *
+
+
+def family_of(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def hear_errors(sock):
+    """Of ICMP errors that may pass, too, not of the final ones alone."""
+    if sock.family == socket.AF_INET:
+        sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+    else:
+        sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
+
+
+class Capture:
+    """The frames of an interface, from the constructor to stop().
+
+    outgoing: True for those sent only, False for those received only.
+    """
+
+    def __init__(self, ns, ifname, outgoing=None):
+        self.frames = []
+        self.outgoing = outgoing
+        self.over = threading.Event()
+        self.sock = ns.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
+        self.sock.settimeout(0.05)
+        self.sock.bind((ifname, ETH_P_ALL))
+        self.thread = threading.Thread(target=self.collect, daemon=True)
+        self.thread.start()
+        open_servers.append(self)
+
+    def collect(self):
+        while True:
+            last = self.over.is_set()
+            try:
+                frame, origin = self.sock.recvfrom(65536)
+            except TimeoutError:
+                if last:
+                    return
+                continue
+            except OSError:
+                return
+            sent = origin[2] == PACKET_OUTGOING
+            if self.outgoing is None or self.outgoing == sent:
+                self.frames.append(frame)
+
+    def wait(self, count, seconds=PATIENCE):
+        wait_for(lambda: len(self.frames) >= count, seconds,
+                 f"{count} frames")
+
+    def stop(self):
+        """Ends when a while has passed without a frame; returns them all."""
+        self.over.set()
+        self.thread.join()
+        self.sock.close()
+        return self.frames
+
+
+class Monitor:
+    """`bhsec monitor -j` in a namespace; .events grows as they come."""
+
+    def __init__(self, ns):
+        self.events = []
+        self.process = ns.popen(["bhsec", "monitor", "-j"], text=True,
+                                stdout=subprocess.PIPE)
+        wait_for(lambda: self.subscribed(ns), what="the monitor's start")
+        self.thread = threading.Thread(target=self.collect, daemon=True)
+        self.thread.start()
+
+    def subscribed(self, ns):
+        """Is there a socket of the process that has joined a group?"""
+        with ns, open("/proc/thread-self/net/netlink", encoding="ascii") as lines:
+            rows = [line.split() for line in lines]
+        return any(row[2] == str(self.process.pid) and int(row[3], 16)
+                   for row in rows[1:])
+
+    def collect(self):
+        for line in self.process.stdout:
+            self.events.append(json.loads(line))
+
+    def of(self, spi, *names):
+        """Those about an SPI, of these names (none: of all)."""
+        return [e for e in list(self.events) if e.get("spi") == spi
+                and (not names or e["event"] in names)]
+
+    def wait(self, spi, name, count=1):
+        wait_for(lambda: len(self.of(spi, name)) >= count,
+                 what=f"event {name} of {spi:#x}")
+        return self.of(spi, name)
+
+
+def udp_sink(ns, port=SINK_PORT):
+    """Takes datagrams to a port and says nothing; no ICMP errors go back."""
+    for family, any_address in ((socket.AF_INET, "0.0.0.0"),
+                                (socket.AF_INET6, "::")):
+        sock = ns.socket(family, socket.SOCK_DGRAM)
+        sock.bind((any_address, port))
+
+
+def path_mtu_discovery(sock, how):
+    """PMTUDISC_DO: never in fragments; PMTUDISC_DONT: as they come."""
+    if sock.family == socket.AF_INET:
+        sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, how)
+    else:
+        sock.setsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, how)
+
+
+def path_mtu(sock, family):
+    """What the stack knows of a connected socket's path."""
+    if family == 4:
+        return sock.getsockopt(socket.IPPROTO_IP, IP_MTU)
+    return sock.getsockopt(socket.IPPROTO_IPV6, IPV6_MTU)
+
+
+class UdpEcho:
+    def __init__(self, ns, address, port=7007):
+        self.sock = ns.socket(family_of(address), socket.SOCK_DGRAM)
+        self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
+        self.sock.settimeout(0.1)
+        self.sock.bind((address, port))
+        self.over = threading.Event()
+        self.received = 0
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+        open_servers.append(self)
+
+    def serve(self):
+        while not self.over.is_set():
+            try:
+                data, peer = self.sock.recvfrom(65536)
+                self.received += 1
+                self.sock.sendto(data, peer)
+            except OSError:
+                continue    # an ICMP error of an earlier one, or nothing yet
+
+    def stop(self):
+        self.over.set()
+        self.thread.join()
+        self.sock.close()
+
+
+def udp_echo(ns, address, port=7007):
+    return UdpEcho(ns, address, port)
+
+
+def udp_exchange(ns, address, sizes, source=None, port=7007, burst=16,
+                 seconds=PATIENCE):
+    """Sends a payload of each size, burst at a time; each has to come back
+    once, as it went. Nothing is sent twice."""
+    with ns.socket(family_of(address), socket.SOCK_DGRAM, keep=False) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
+        sock.settimeout(seconds)
+        if source:
+            sock.bind((source, 0))
+        sock.connect((address, port))
+        sizes = list(sizes)
+        for start in range(0, len(sizes), burst):
+            sent = sorted(secrets.token_bytes(size)
+                          for size in sizes[start:start + burst])
+            for data in sent:
+                sock.send(data)
+            seen = sorted(receive(sock, len(sent)))
+            check(seen == sent, f"sizes {[len(d) for d in sent]} came back as "
+                                f"{[len(d) for d in seen]}, or changed")
+
+
+def receive(sock, count):
+    """Up to so many datagrams, within the socket's patience."""
+    seen = []
+    try:
+        while len(seen) < count:
+            seen.append(sock.recv(65536))
+    except TimeoutError:
+        pass
+    return seen
+
+
+def tcp_transfer(ns_a, ns_b, address, nbytes, source=None, port=7008,
+                 seconds=120):
+    """From a to b, the content compared by its digest."""
+    data = secrets.token_bytes(nbytes)
+    with ns_b.socket(family_of(address), socket.SOCK_STREAM,
+                     keep=False) as server, \
+            ns_a.socket(family_of(address), socket.SOCK_STREAM,
+                        keep=False) as client:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind((address, port))
+        server.listen()
+        for sock in (server, client):
+            sock.settimeout(seconds)
+        if source:
+            client.bind((source, 0))
+        sender = threading.Thread(target=send_all,
+                                  args=(client, (address, port), data),
+                                  daemon=True)
+        sender.start()
+        conn, _ = server.accept()
+        digest, seen = hashlib.sha256(), 0
+        with conn:
+            conn.settimeout(seconds)
+            while chunk := conn.recv(1 << 16):
+                digest.update(chunk)
+                seen += len(chunk)
+        sender.join(seconds)
+    check_equal(seen, nbytes, "bytes over TCP")
+    check(digest.digest() == hashlib.sha256(data).digest(),
+          "TCP's content changed on its way")
+
+
+def send_all(sock, address, data):
+    sock.connect(address)
+    sock.sendall(data)
+    sock.shutdown(socket.SHUT_WR)
