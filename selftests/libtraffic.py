@@ -206,7 +206,12 @@ def tcp_transfer(ns_a, ns_b, address, nbytes, source=None, port=7008,
             while chunk := conn.recv(1 << 16):
                 digest.update(chunk)
                 seen += len(chunk)
-        sender.join(seconds)
+            sender.join(seconds)
+            # A connection that waits for its last acknowledgement would keep
+            # the namespace, and all in it, for minutes.
+            for sock in (conn, client):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                struct.pack("ii", 1, 0))
     check_equal(seen, nbytes, "bytes over TCP")
     check(digest.digest() == hashlib.sha256(data).digest(),
           "TCP's content changed on its way")
