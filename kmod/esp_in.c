@@ -70,15 +70,16 @@ static bool update_replay(struct bhsec_sa *sa, u64 seq, bool *raised)
 
 /*
  * Make the packet's bytes ours alone before they are written over: a clone, a
- * capture or the page cache may hold them. Returns scatterlist entries.
+ * capture or the page cache may hold them. Pages say nothing of who else does:
+ * those of a segment are its aggregate's, whose clone may wait in a capture.
+ * Returns scatterlist entries.
  */
 static int own_data(struct sk_buff *skb)
 {
 	struct sk_buff *trailer;
 
-	if (!skb_cloned(skb) && !skb_has_frag_list(skb) &&
-	    !skb_has_shared_frag(skb))
-		return skb_shinfo(skb)->nr_frags + 1;
+	if (!skb_cloned(skb) && !skb_is_nonlinear(skb))
+		return 1;
 	return skb_cow_data(skb, 0, &trailer);
 }
 
