@@ -88,9 +88,9 @@ def arrive(t, inner, sizes, how=PMTUDISC_DO, burst=32):
                   f"{[len(d) for d in seen]} bytes came, or others")
 
 
-def forget():
-    """No path MTU is known any more to h and a."""
-    for ns in h, a:
+def forget(*hosts):
+    """No path MTU is known any more to these, or to h and a."""
+    for ns in hosts or (h, a):
         set_sysctl(ns, ipv4__route__flush=1)
         ns.run(["ip", "-6", "route", "flush", "cache"])
 
@@ -177,14 +177,19 @@ def is_told(t, mtu):
             only_the_exception(t, seen.stop(), mtu)
 
 
+def fragmented_before_esp(t, mtu, sizes):
+    """By a, as h is not told."""
+    seen = capture()
+    arrive(t, 4, sizes, PMTUDISC_DONT)
+    no_fragments(seen.stop(), mtu=mtu)
+
+
 @restored
 def known_limit(t, mtu):
     if mtu != DEFAULT:
         small_everywhere(mtu)
+    fragmented_before_esp(t, mtu, (fits(t, mtu) + 1, 1500))
     is_told(t, mtu)
-    seen = capture()
-    arrive(t, 4, (fits(t, mtu) + 1, 1500), PMTUDISC_DONT)
-    no_fragments(seen.stop(), mtu=mtu)
 
 
 @restored
@@ -193,10 +198,8 @@ def jumbo(t):
         small_everywhere(JUMBO)
         set_mtu(inside, JUMBO)
         a.set_mtu(t.dev, JUMBO)
+        fragmented_before_esp(t, JUMBO, (1500, 4000, fits(t, JUMBO) + 1, JUMBO))
         is_told(t, JUMBO)
-        seen = capture()
-        arrive(t, 4, (1500, 4000, fits(t, JUMBO) + 1, JUMBO), PMTUDISC_DONT)
-        no_fragments(seen.stop(), mtu=JUMBO)
     finally:
         a.set_mtu(t.dev, t.mtu)
         set_mtu(inside, DEFAULT)
@@ -280,6 +283,8 @@ def through_router(t, mtu):
     for inner in 4, 6:
         seen = capture()
         learned(t, inner, mtu)
+        if inner == 4:
+            forget(h)   # or it would not leave fragmenting to a
         arrive(t, inner, GTPU_SIZES, PMTUDISC_DONT)
         forget()
         stream(t, inner, 0)
