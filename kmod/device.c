@@ -345,7 +345,9 @@ int bhsec_device_set(struct bhsec_device *bdev,
 	}
 	old = rcu_replace_pointer(bdev->settings, new,
 				  lockdep_is_held(&bdev->lock));
-	kfree_rcu(old, rcu);
+	/* who has read the old ones fills no route cache after its reset */
+	synchronize_net();
+	kfree(old);
 	xa_for_each(&bdev->peers_by_id, id, peer)
 		bhsec_peer_forget_route(peer);
 	return 0;

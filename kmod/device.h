@@ -25,7 +25,6 @@ struct netlink_ext_ack;
  * @window: of inbound SAs to come
  * @local4: outer IPv4 source, 0 is any
  * @local6: outer IPv6 source, :: is any
- * @rcu: frees it
  */
 struct bhsec_settings {
 	u16 port;
@@ -36,7 +35,6 @@ struct bhsec_settings {
 	u32 window;
 	__be32 local4;
 	struct in6_addr local6;
-	struct rcu_head rcu;
 };
 
 /**

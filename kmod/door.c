@@ -174,12 +174,17 @@ static int esp_door_input(struct sk_buff *skb, int nexthdr, __be32 spi,
 {
 	struct bhsec_sa *sa;
 
+	/* ESP in TCP comes by here too */
+	if (encap_type != UDP_ENCAP_ESPINUDP)
+		return -EINVAL;
 	/* the socket says 0 and leaves it to the handler to look */
 	if (!spi && skb_copy_bits(skb, 0, &spi, sizeof(spi)))
 		return -EINVAL;
 	sa = addressee(skb, spi);
 	if (!sa)
 		return -EINVAL;
+	/* it has taken the ESP header for the transport's */
+	skb_set_transport_header(skb, -(int)sizeof(struct udphdr));
 	bhsec_esp_in(sa, skb, BHSEC_ENCAP_UDP);
 	return 0;
 }

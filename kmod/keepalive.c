@@ -15,11 +15,14 @@
 /* Without an SA there is no tunnel to keep, and the port may be another's. */
 static bool has_tunnel(const struct bhsec_peer *peer)
 {
+	const struct bhsec_sa *sa;
 	unsigned int i;
 
-	for (i = 0; i < BHSEC_DSCP_COUNT; i++)
-		if (rcu_access_pointer(peer->out[i]))
+	for (i = 0; i < BHSEC_DSCP_COUNT; i++) {
+		sa = rcu_dereference(peer->out[i]);
+		if (sa && atomic_read(&sa->state) == BHSEC_SA_STATE_ACTIVE)
 			return netif_running(peer->bdev->dev);
+	}
 	return false;
 }
 

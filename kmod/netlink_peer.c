@@ -240,7 +240,7 @@ static int check_underlay(struct bhsec_device *bdev, struct sk_buff *skb,
 {
 	static const u8 attrs[] = {
 		BHSEC_A_PEER_ENDPOINT_ADDR, BHSEC_A_PEER_ENDPOINT_PORT,
-		BHSEC_A_PEER_ENCAP,
+		BHSEC_A_PEER_ENCAP, BHSEC_A_PEER_ROAM,
 	};
 	unsigned int i;
 	int err;
@@ -254,6 +254,16 @@ static int check_underlay(struct bhsec_device *bdev, struct sk_buff *skb,
 			return err;
 	}
 	return 0;
+}
+
+/* Who may not choose an endpoint, may not have one chosen by packets either. */
+static void default_roam(struct bhsec_device *bdev, struct sk_buff *skb,
+			 struct bhsec_peer_config *config)
+{
+	if (config->has_roam || !bhsec_nl_underlay_allowed(bdev, skb, NULL, NULL))
+		return;
+	config->has_roam = true;
+	config->roam = false;
 }
 
 /**
@@ -282,6 +292,7 @@ int bhsec_nl_peer_add(struct sk_buff *skb, struct genl_info *info)
 	if (!err)
 		err = parse_config(info, &config);
 	if (!err) {
+		default_roam(bdev, skb, &config);
 		peer = bhsec_peer_add(bdev, name, &config, info->extack);
 		err = PTR_ERR_OR_ZERO(peer);
 	}

@@ -229,9 +229,8 @@ static int payload_of(const struct sk_buff *skb, const struct bhsec_inner *inner
 bool bhsec_outer_is_ours(const struct sk_buff *skb,
 			 const struct bhsec_inner *inner)
 {
-	u8 protocol;
+	u8 protocol, esp[BHSEC_ESP_HEAD];
 	int offset = payload_of(skb, inner, &protocol);
-	__be32 spi;
 
 	if (offset < 0)
 		return false;
@@ -239,8 +238,8 @@ bool bhsec_outer_is_ours(const struct sk_buff *skb,
 		offset += sizeof(struct udphdr);
 	else if (protocol != IPPROTO_ESP)
 		return false;
-	return !skb_copy_bits(skb, offset, &spi, sizeof(spi)) &&
-	       bhsec_underlay_any_sends(spi, inner->dst, inner->is_ipv6);
+	return !skb_copy_bits(skb, offset, esp, sizeof(esp)) &&
+	       bhsec_underlay_any_sent(esp);
 }
 
 /**

@@ -267,6 +267,7 @@ static struct bhsec_peer *peer_alloc(struct bhsec_device *bdev, const char *name
 	peer->bdev = bdev;
 	peer->encap = BHSEC_ENCAP_UDP;
 	peer->roam = true;
+	peer->learned_at = jiffies - HZ - 1;
 	spin_lock_init(&peer->endpoint_lock);
 	bhsec_keepalive_init(peer);
 	INIT_LIST_HEAD(&peer->sas);
@@ -476,6 +477,21 @@ static struct bhsec_endpoint *source_of(const struct bhsec_peer *peer,
 	return bhsec_endpoint_alloc(addr, is_ipv6, port, GFP_ATOMIC);
 }
 
+/*
+ * A later packet, on another CPU, came from where the peer now is. What is
+ * later between two SAs no number says: another one waits for a second, in
+ * which its late packets have come.
+ */
+static bool may_learn(struct bhsec_sa *sa, u64 seq)
+{
+	const struct bhsec_peer *peer = sa->peer;
+
+	lockdep_assert_held(&peer->endpoint_lock);
+	return READ_ONCE(peer->roam) && bhsec_sa_seq(sa) == seq &&
+	       (peer->learned_spi == sa->spi ||
+		time_after(jiffies, peer->learned_at + HZ));
+}
+
 /**
  * bhsec_peer_learn_endpoint - answer where an authentic packet came from
  * @sa: the SA that opened it
@@ -499,10 +515,12 @@ void bhsec_peer_learn_endpoint(struct bhsec_sa *sa, const struct sk_buff *skb,
 	if (!new)
 		return;
 	spin_lock_bh(&peer->endpoint_lock);
-	/* a later packet, on another CPU, came from where the peer now is */
-	if (READ_ONCE(peer->roam) && bhsec_sa_seq(sa) == seq)
+	if (may_learn(sa, seq)) {
 		new = rcu_replace_pointer(peer->endpoint, new,
 					  lockdep_is_held(&peer->endpoint_lock));
+		peer->learned_spi = sa->spi;
+		peer->learned_at = jiffies;
+	}
 	spin_unlock_bh(&peer->endpoint_lock);
 	bhsec_endpoint_free(new);
 }

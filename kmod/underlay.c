@@ -119,22 +119,43 @@ struct bhsec_sa *bhsec_underlay_sender(const struct net *net, __be32 spi,
 	return NULL;
 }
 
+/*
+ * The IV is the sequence number XOR a secret: nobody else can make a pair that
+ * fits, and have the packets of others taken for ours.
+ */
+static bool has_sent(const struct net *net, const u8 *esp)
+{
+	struct rhlist_head *list, *pos;
+	struct bhsec_sa *sa;
+	__be32 spi, low;
+	__be64 iv;
+	u64 seq;
+
+	memcpy(&spi, esp, sizeof(spi));
+	memcpy(&low, esp + 4, sizeof(low));
+	memcpy(&iv, esp + 8, sizeof(iv));
+	list = rhltable_lookup(&bhsec_net(net)->outbound, &spi, outbound_params);
+	rhl_for_each_entry_rcu(sa, pos, list, out_node) {
+		seq = be64_to_cpu(iv) ^ sa->iv_mask;
+		if (lower_32_bits(seq) == be32_to_cpu(low) && seq <= bhsec_sa_seq(sa))
+			return true;
+	}
+	return false;
+}
+
 /**
- * bhsec_underlay_any_sends - does any netns have such an outbound SA
- * @spi: network byte order
- * @addr: address of the endpoint, network byte order
- * @is_ipv6: its family
+ * bhsec_underlay_any_sent - has an SA of any netns made this packet
+ * @esp: its first BHSEC_ESP_HEAD bytes
  *
  * Context: RCU read lock held. Looks into each netns: not for every packet.
  * Return: true if so.
  */
-bool bhsec_underlay_any_sends(__be32 spi, const void *addr, bool is_ipv6)
+bool bhsec_underlay_any_sent(const u8 *esp)
 {
 	struct net *net;
 
 	for_each_net_rcu(net)
-		if (bhsec_net(net)->used &&
-		    bhsec_underlay_sender(net, spi, addr, is_ipv6))
+		if (bhsec_net(net)->used && has_sent(net, esp))
 			return true;
 	return false;
 }

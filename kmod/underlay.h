@@ -45,7 +45,7 @@ struct bhsec_net {
 struct bhsec_net *bhsec_net(const struct net *net);
 void bhsec_net_add_device(struct net *net, struct bhsec_device *bdev);
 struct bhsec_sa *bhsec_underlay_find(const struct net *net, __be32 spi);
-bool bhsec_underlay_any_sends(__be32 spi, const void *addr, bool is_ipv6);
+bool bhsec_underlay_any_sent(const u8 *esp);
 struct bhsec_sa *bhsec_underlay_sender(const struct net *net, __be32 spi,
 				       const void *addr, bool is_ipv6);
 

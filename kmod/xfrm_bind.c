@@ -4,6 +4,7 @@
  * xfrm_state.
  */
 #include <linux/inetdevice.h>
+#include <linux/ipv6.h>
 #include <net/addrconf.h>
 #include <net/xfrm.h>
 
@@ -19,6 +20,9 @@ static bool is_local6(struct net *net, const struct in6_addr *addr)
 {
 	struct net_device *dev;
 
+	/* switched off, it has no table of addresses; states it may have */
+	if (!ipv6_mod_enabled())
+		return false;
 	for_each_netdev_rcu(net, dev)
 		if (ipv6_chk_addr(net, addr, dev, 0))
 			return true;

@@ -23,12 +23,14 @@ WRITES = [
     "peer add {dev} new", "peer add {dev} other endpoint 192.0.2.99",
     "peer set {dev} b selectors 10.99.0.0/16",
     "peer set {dev} b endpoint 192.0.2.99", "peer set {dev} b encap udp",
+    "peer set {dev} b roam on", "peer set {dev} b keepalive 20",
     "peer del {dev} b",
     f"sa add {{dev}} b in spi 4660 cipher aes-gcm-256 key-file {key_file}",
     "sa del {dev} b in spi {spi}",
 ]
 # Those that choose how outer packets travel need the underlay's privilege.
-UNDERLAY = ("port", "dev any", "fwmark", "local ", "endpoint", "encap")
+UNDERLAY = ("port", "dev any", "fwmark", "local ", "endpoint", "encap",
+            "roam")
 
 
 def words(line, **kw):
@@ -135,6 +137,9 @@ def _():
                 check_equal(state(container), before, f"state after {line}")
             else:
                 check_equal(result.returncode, 0, f"{line}: {result.stderr}")
+        # Nor may a packet choose it instead.
+        peer = next(p for p in container.show()[0]["peers"] if p["name"] == "new")
+        check_equal(peer["roam"], False, "roam of a peer without endpoint")
         for line in ("sa del {dev} b in spi {spi}", "peer del {dev} b"):
             result = container.run(words(line, dev="bh9", spi=0x7777))
             check_equal(result.returncode, 0, f"{line}: {result.stderr}")
