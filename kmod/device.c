@@ -156,6 +156,28 @@ static int fragment_inner(struct sk_buff *skb, struct net_device *dev,
 }
 
 /*
+ * What is larger than its path: fragmented before ESP where its sender allows
+ * it, or told to its sender, dropped and counted.
+ */
+static void xmit_too_big(struct sk_buff *skb, struct bhsec_sa *sa,
+			 const struct bhsec_inner *inner, unsigned int mtu,
+			 bool loops)
+{
+	struct bhsec_device *bdev = sa->peer->bdev;
+
+	/* below that ip_do_fragment() makes no progress */
+	if (!loops && !inner->df && mtu >= IPV4_MIN_MTU) {
+		if (fragment_inner(skb, bdev->dev, mtu))
+			count_tx_drop(bdev, sa->peer, NULL, BHSEC_A_STATS_NOMEM);
+		return;
+	}
+	tell_too_big(skb, inner, mtu);
+	count_tx_drop(bdev, sa->peer, sa, loops ? BHSEC_A_STATS_LOOP :
+						  BHSEC_A_STATS_TOO_BIG);
+	kfree_skb(skb);
+}
+
+/*
  * Find peer, SA and route of a packet and whether it fits. What cannot go is
  * counted and freed, and its sender told: nothing ever leaves in clear.
  */
@@ -208,17 +230,8 @@ static void xmit_inner(struct sk_buff *skb, struct net_device *dev)
 		if (!outer.may_fragment) {
 			dst_release(dst);
 			bhsec_sa_leave(sa);
-			/* below that ip_do_fragment() makes no progress */
-			if (!loops && !inner.df && mtu >= IPV4_MIN_MTU) {
-				if (fragment_inner(skb, dev, mtu))
-					count_tx_drop(bdev, peer, NULL,
-						      BHSEC_A_STATS_NOMEM);
-				return;
-			}
-			tell_too_big(skb, &inner, mtu);
-			drop = loops ? BHSEC_A_STATS_LOOP :
-				       BHSEC_A_STATS_TOO_BIG;
-			goto drop;
+			xmit_too_big(skb, sa, &inner, mtu, loops);
+			return;
 		}
 	}
 	drop = bhsec_esp_out(sa, skb, &inner, &outer, dst);

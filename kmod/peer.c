@@ -267,7 +267,6 @@ static struct bhsec_peer *peer_alloc(struct bhsec_device *bdev, const char *name
 	peer->bdev = bdev;
 	peer->encap = BHSEC_ENCAP_UDP;
 	peer->roam = true;
-	peer->learned_at = jiffies - HZ - 1;
 	spin_lock_init(&peer->endpoint_lock);
 	bhsec_keepalive_init(peer);
 	INIT_LIST_HEAD(&peer->sas);
@@ -485,11 +484,11 @@ static struct bhsec_endpoint *source_of(const struct bhsec_peer *peer,
 static bool may_learn(struct bhsec_sa *sa, u64 seq)
 {
 	const struct bhsec_peer *peer = sa->peer;
+	__be32 spi = READ_ONCE(peer->learned_spi);
 
-	lockdep_assert_held(&peer->endpoint_lock);
 	return READ_ONCE(peer->roam) && bhsec_sa_seq(sa) == seq &&
-	       (peer->learned_spi == sa->spi ||
-		time_after(jiffies, peer->learned_at + HZ));
+	       (!spi || spi == sa->spi ||
+		time_after(jiffies, READ_ONCE(peer->learned_at) + HZ));
 }
 
 /**
@@ -509,7 +508,8 @@ void bhsec_peer_learn_endpoint(struct bhsec_sa *sa, const struct sk_buff *skb,
 	struct bhsec_endpoint *new;
 
 	if (!READ_ONCE(peer->roam) ||
-	    came_from(peer, rcu_dereference(peer->endpoint), skb))
+	    came_from(peer, rcu_dereference(peer->endpoint), skb) ||
+	    !may_learn(sa, seq))
 		return;
 	new = source_of(peer, skb);
 	if (!new)
@@ -518,8 +518,8 @@ void bhsec_peer_learn_endpoint(struct bhsec_sa *sa, const struct sk_buff *skb,
 	if (may_learn(sa, seq)) {
 		new = rcu_replace_pointer(peer->endpoint, new,
 					  lockdep_is_held(&peer->endpoint_lock));
-		peer->learned_spi = sa->spi;
-		peer->learned_at = jiffies;
+		WRITE_ONCE(peer->learned_at, jiffies);
+		WRITE_ONCE(peer->learned_spi, sa->spi);
 	}
 	spin_unlock_bh(&peer->endpoint_lock);
 	bhsec_endpoint_free(new);

@@ -88,9 +88,9 @@ struct bhsec_peer_config {
  * @encap: BHSEC_ENCAP_*; changes only while the peer has no SA
  * @endpoint: RCU; written under @endpoint_lock
  * @endpoint_lock: configuration and packets both write @endpoint
- * @learned_spi: of the SA that @endpoint was last learned by, under
- *	@endpoint_lock
- * @learned_at: jiffies of that, under @endpoint_lock
+ * @learned_spi: of the SA that @endpoint was last learned by, 0 for none;
+ *	written under @endpoint_lock
+ * @learned_at: jiffies of that, written under @endpoint_lock
  * @roam: learn the endpoint from packets; written under the device's lock
  * @roam_given: @roam was asked for; under the device's lock
  * @keepalive: seconds, 0 is never; written under the device's lock
