@@ -9,7 +9,7 @@ import socket
 import struct
 import subprocess
 
-from lib import PATIENCE, check, clean_up, wait_for
+from libcase import PATIENCE, check, clean_up, wait_for
 
 NETLINK_CRYPTO = 21
 CRYPTO_MSG_NEWALG, CRYPTO_MSG_DELALG = 0x10, 0x11

@@ -1,12 +1,51 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Memory that somebody else holds, and whether it is as it was."""
+"""Memory that somebody else holds, and whether it is as it was; ESP that no
+implementation has sealed, from a socket at a tunnel's far end."""
 
 import mmap
-import os
-import socket
 import tempfile
 
-from lib import ETH_P_ALL, SO_RCVBUFFORCE, check
+from lib import *
+from libesp import *
+
+made_up, numbers = {}, {}
+
+
+def add_inbound(ns, made):
+    """SAs of their own: xfrm at b counts for itself on those it sends by."""
+    for t in made:
+        made_up[t], numbers[t] = t.new_sa(), itertools.count(1)
+    ns.bhsec("".join(sa.bhsec(t.dev, t.peer, "in") for t, sa in made_up.items()))
+
+
+def incoming(t, family=4, size=900, to=None, port=SINK_PORT):
+    """An inner packet from behind b, and its ESP."""
+    inner = udp(t.inner("b", family), to or t.inner("a", family), 7, port,
+                secrets.token_bytes(size))
+    return inner, seal_packet(made_up[t], next(numbers[t]), inner)
+
+
+def sender(t):
+    """A socket at b whose datagrams are the tunnel's ESP, for a to open."""
+    family = family_of(t.a_outer)
+    if t.encap == "esp":
+        sock = t.b.socket(family, socket.SOCK_RAW, IPPROTO_ESP)
+        sock.connect((t.a_outer, 0))
+    else:
+        sock = t.b.socket(family, socket.SOCK_DGRAM)
+        sock.connect((t.a_outer, t.port))
+    return sock
+
+
+def delivered(t, send, inners):
+    """What is sent is opened and reaches the device, all of it."""
+    capture = Capture(t.a, t.dev, outgoing=False)
+    before = t.stats()
+    send()
+    check_equal(wait_counted(t.stats, before, len(inners)), {
+        "rx_packets": len(inners), "rx_bytes": sum(map(len, inners))},
+        "counters")
+    check_packets(capture.stop(), inners)
 
 
 def with_file(content):

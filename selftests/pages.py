@@ -7,8 +7,6 @@ by XDP. Decryption changes none of it, encryption shows none of it.
 shared_memory.py has the plain ones. r is a router, or a wire made by XDP.
 """
 
-import itertools
-
 from lib import *
 from libesp import *
 from libpages import *
@@ -30,50 +28,16 @@ udp_sink(b)
 made = tunnels(a, b, path, [{}, {"family": 6},
                             {"encap": "esp", "family": 6},
                             {"encap": "esp", "cipher": "chacha20-poly1305"}])
-# Inbound SAs of their own: xfrm at b counts for itself on those it sends by.
-numbers = {t: itertools.count(1) for t in made}
-made_up = {t: t.new_sa() for t in made}
-a.bhsec("".join(sa.bhsec(t.dev, t.peer, "in") for t, sa in made_up.items()))
+add_inbound(a, made)
 
 
 def name(t):
     return f"{t.cipher} {t.encap} over IPv{t.family}"
 
 
-def incoming(t, family=4, size=900, to=None,
-             port=SINK_PORT):
-    """An inner packet from behind b, and its ESP."""
-    inner = udp(t.inner("b", family), to or t.inner("a", family), 7, port,
-                secrets.token_bytes(size))
-    return inner, seal_packet(made_up[t], next(numbers[t]), inner)
-
-
 def both_families(t, size=900, count=PACKETS):
     return zip(*(incoming(t, family, size) for family in (4, 6)
                  for _ in range(count // 2)))
-
-
-def sender(t):
-    """A socket at b whose datagrams are the tunnel's ESP, for a to open."""
-    family = family_of(t.a_outer)
-    if t.encap == "esp":
-        sock = b.socket(family, socket.SOCK_RAW, IPPROTO_ESP)
-        sock.connect((t.a_outer, 0))
-    else:
-        sock = b.socket(family, socket.SOCK_DGRAM)
-        sock.connect((t.a_outer, t.port))
-    return sock
-
-
-def delivered(t, send, inners):
-    """What is sent is opened and reaches the device, all of it."""
-    capture = Capture(a, t.dev, outgoing=False)
-    before = t.stats()
-    send()
-    check_equal(wait_counted(t.stats, before, len(inners)), {
-        "rx_packets": len(inners), "rx_bytes": sum(map(len, inners))},
-        "counters")
-    check_packets(capture.stop(), inners)
 
 
 # Lists of fragments

@@ -4,8 +4,6 @@
 sendfile and splice, a program's own buffer under MSG_ZEROCOPY, and the copies
 that a packet socket or tc mirred took of a packet without its bytes."""
 
-import itertools
-
 from lib import *
 from libesp import *
 from libpages import *
@@ -20,40 +18,7 @@ udp_sink(a)
 udp_sink(b)
 made = tunnels(a, b, link, [{}, {"encap": "esp", "family": 6},
                             {"cipher": "chacha20-poly1305", "family": 6}])
-# Inbound SAs of their own: xfrm at b counts for itself on those it sends by.
-numbers = {t: itertools.count(1) for t in made}
-made_up = {t: t.new_sa() for t in made}
-a.bhsec("".join(sa.bhsec(t.dev, t.peer, "in") for t, sa in made_up.items()))
-
-
-def incoming(t, family=4, size=900):
-    """An inner packet from behind b, and its ESP."""
-    inner = udp(t.inner("b", family), t.inner("a", family), 7, SINK_PORT,
-                secrets.token_bytes(size))
-    return inner, seal_packet(made_up[t], next(numbers[t]), inner)
-
-
-def sender(t):
-    """A socket at b whose datagrams are the tunnel's ESP, for a to open."""
-    family = socket.AF_INET if t.family == 4 else socket.AF_INET6
-    if t.encap == "esp":
-        sock = b.socket(family, socket.SOCK_RAW, IPPROTO_ESP)
-        sock.connect((t.a_outer, 0))
-    else:
-        sock = b.socket(family, socket.SOCK_DGRAM)
-        sock.connect((t.a_outer, t.port))
-    return sock
-
-
-def delivered(t, send, inners):
-    """What is sent is opened and reaches the device, all of it."""
-    capture = Capture(a, t.dev, outgoing=False)
-    before = t.stats()
-    send()
-    check_equal(wait_counted(t.stats, before, len(inners)), {
-        "rx_packets": len(inners), "rx_bytes": sum(map(len, inners))},
-        "counters")
-    check_packets(capture.stop(), inners)
+add_inbound(a, made)
 
 
 def sendfile_of_esp(t):
@@ -135,10 +100,11 @@ def sendfile_of_datagrams(t):
         for _ in range(PACKETS):
             os.sendfile(sock.fileno(), file.fileno(), 0, len(content))
     capture.wait(PACKETS)
-    for frame in capture.stop():
-        esp = esp_of(frame)
-        if esp and esp[:4] == t.spi_out.to_bytes(4, "big"):
-            check(content in unseal(t.out, esp), "another content was sealed")
+    spi = t.spi_out.to_bytes(4, "big")
+    sealed = [esp for esp in map(esp_of, capture.stop()) if esp and esp[:4] == spi]
+    check_equal(len(sealed), PACKETS, "sealed datagrams")
+    for esp in sealed:
+        check(content in unseal(t.out, esp), "another content was sealed")
     unchanged(file, content)
 
 
