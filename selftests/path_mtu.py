@@ -26,6 +26,8 @@ UDP_HEAD = {4: 28, 6: 48}
 IPV6_MIN = 1280
 # Path MTUs below this are locked by the kernel, which then clears DF itself.
 TINY = 68
+# A firewall mark, and the routing table for it.
+MARK = "100"
 
 h, a, r, b = (Ns(name) for name in "harb")
 inside = veth(h, a)
@@ -297,6 +299,29 @@ def through_router(t, mtu):
         forget()
 
 
+@restored
+def marked(t):
+    """The way to b is one for the device's mark alone: what is learned has to
+    be learned for that, not for the way of packets without."""
+    ip_command = ["ip", f"-{t.family}"]
+    net = str(ipaddress.ip_network(
+        f"{t.b_outer}/{28 if t.family == 4 else 64}", strict=False))
+    way = [net, "via", path.near.gateway(a, t.family)]
+    a.cli("set", t.dev, "fwmark", MARK)
+    try:
+        for words in (["rule", "add", "fwmark", MARK, "lookup", MARK],
+                      ["route", "add", *way, "table", MARK],
+                      ["route", "del", *way]):
+            a.run([*ip_command, *words])
+        small_behind_router(SMALL[0])
+        learned(t, 4, SMALL[0])
+    finally:
+        for words in (["route", "add", *way], ["route", "del", *way, "table", MARK],
+                      ["rule", "del", "fwmark", MARK]):
+            a.run([*ip_command, *words])
+        a.cli("set", t.dev, "fwmark", 0)
+
+
 # ICMP errors that anybody can forge
 
 class Forger:
@@ -389,6 +414,10 @@ def forged(t):
     for what, other in others.items():
         forger.send(1300, other)
         unmoved(t, what)
+    elsewhere = path.far.address(r, t.family)
+    with a.socket(family_of(elsewhere), socket.SOCK_DGRAM, keep=False) as sock:
+        sock.connect((elsewhere, 9))
+        check_equal(path_mtu(sock, t.family), DEFAULT, "path MTU to another")
     # The control: an error such as theirs, but about what was sent.
     forger.send(1300, whole)
     with sender(t, 4) as sock:
@@ -459,6 +488,9 @@ for mtu in SMALL:
     for t in made:
         add_case(f"{name(t)}: a router's limit of {mtu} is learned; GTP-U, TCP "
                  "and SCTP get through", through_router, t, mtu)
+for t in made:
+    add_case(f"{name(t)}: a router's limit is learned for the device's fwmark",
+             marked, t)
 for t in made:
     add_case(f"{name(t)}: ICMP errors about other datagrams change nothing",
              forged, t)
