@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # make            the module for the running kernel, and the tool
 # make install    both, with man page, completion and headers (DESTDIR, PREFIX)
-# make test       selftests on Debian's kernels in QEMU [KERNEL=6.1] [T=rekey]
+# make test       selftests on Debian's kernels in QEMU [KERNEL=6.1] [T="rekey roam"]
 #                 [CRYPTO=cryptd|pcrypt: with a cipher that answers later]
 # make shell      a prompt in such a guest, the demo's topology up [KERNEL=7.2]
 # make demo       the product at work, in one screen
