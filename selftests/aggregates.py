@@ -20,7 +20,7 @@ STREAM = 400_000
 h, a, r, b = (Ns(name) for name in "harb")
 inside = veth(h, a)
 path = Path(a, r, b)
-be_router(a)
+a.be_router()
 udp_sink(a)
 # A sender that moves to another CPU may overtake itself.
 os.sched_setaffinity(0, {0})

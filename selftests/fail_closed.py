@@ -202,7 +202,7 @@ def seen_in_clear():
     capture = Capture(a, link.if_a)
     with a.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
         sock.sendto(MARK, (link.b4, SINK_PORT))
-    capture.wait(1)
+    capture.wait(1, lambda frame: MARK in frame)
     check_equal(len(clear_packets(capture.stop())), 1, "packets in clear")
 
 

@@ -115,7 +115,7 @@ class Translated:
         self.bts, self.box, self.core = Ns("bts"), Ns("box"), Ns("core")
         self.inside = veth(self.bts, self.box)
         self.outside = veth(self.box, self.core)
-        self.box.run("sysctl -qw net.ipv4.ip_forward=1")
+        self.box.be_router()
         self.bts.ip(f"route add default via {self.inside.b4}\n")
         self.out, self.in_ = Sa(), Sa()
         self.map_to(5001)
@@ -180,8 +180,8 @@ def _():
 @case("keepalives alone hold the mapping of a silent peer")
 def _():
     net = Translated()
-    net.box.run("sysctl -qw net.netfilter.nf_conntrack_udp_timeout=3 "
-                "net.netfilter.nf_conntrack_udp_timeout_stream=3")
+    net.box.sysctl({"netfilter/nf_conntrack_udp_timeout": 3,
+                    "netfilter/nf_conntrack_udp_timeout_stream": 3})
     net.up()
     net.bts.cli("peer", "set", "bh0", "p", "keepalive", 1)
     time.sleep(6)

@@ -206,7 +206,7 @@ def fragments_of(t):
 
 
 # What is incomplete is given up after this, and not after half a minute.
-set_sysctl(a, ipv4__ipfrag_time=2, ipv6__ip6frag_time=2)
+a.sysctl({"ipv4/ipfrag_time": 2, "ipv6/ip6frag_time": 2})
 for t in made:
     for description, function, *args in fragments_of(t):
         add_case(f"{name(t)}: {description}", function, *args)

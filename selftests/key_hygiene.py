@@ -46,7 +46,7 @@ def under(key, t, direction, spi):
     capture = Capture(src, link.if_a, outgoing=True)
     ends = (t.a_inner4, t.b_inner4)
     send(src, *(ends if src is a else ends[::-1]), SENT)
-    capture.wait(SENT)
+    capture.wait(SENT, esp_of)
     src.bhsec(f"sa del {near} out spi {spi:#x}\n")
     dst.bhsec(f"sa del {far} in spi {spi:#x}\n")
     return ivs(capture.stop())

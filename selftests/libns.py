@@ -145,6 +145,10 @@ class Ns:
         self.sysctl({"ipv4/ip_forward": 1, "ipv6/conf/all/forwarding": 1,
                      "ipv4/icmp_ratelimit": 0, "ipv6/icmp/ratelimit": 0})
 
+    def ifindex(self, ifname):
+        with self:
+            return socket.if_nametoindex(ifname)
+
     def encap_sockets(self, port=ESP_PORT):
         """What an IKE daemon would hold open: xfrm's door for ESP in UDP."""
         for family, any_address in ((socket.AF_INET, "0.0.0.0"),
@@ -204,7 +208,7 @@ class Path:
     def __init__(self, a, router, b):
         self.ns_a, self.router, self.ns_b = a, router, b
         self.near, self.far = veth(a, router), veth(router, b)
-        be_router(router)
+        router.be_router()
         for ns, link, other in ((a, self.near, self.far),
                                 (b, self.far, self.near)):
             net4 = ipaddress.ip_network(f"{other.a4}/28", strict=False)
@@ -226,21 +230,6 @@ def set_mtu(link, mtu):
     """Of both its ends."""
     link.ns_a.set_mtu(link.if_a, mtu)
     link.ns_b.set_mtu(link.if_b, mtu)
-
-
-def set_sysctl(ns, **values):
-    """Below /proc/sys/net, "__" for "/"."""
-    with ns:
-        for name, value in values.items():
-            path = "/proc/sys/net/" + name.replace("__", "/")
-            with open(path, "w", encoding="ascii") as setting:
-                setting.write(str(value))
-
-
-def be_router(ns):
-    """And do not hold errors back, for there are to be many."""
-    set_sysctl(ns, ipv4__ip_forward=1, ipv6__conf__all__forwarding=1,
-               ipv4__icmp_ratelimit=0, ipv6__icmp__ratelimit=0)
 
 
 def veth(a, b, v4=True, v6=True, queues=1):

@@ -49,9 +49,11 @@ class Capture:
             if self.outgoing is None or self.outgoing == sent:
                 self.frames.append(frame)
 
-    def wait(self, count, seconds=PATIENCE):
-        wait_for(lambda: len(self.frames) >= count, seconds,
-                 f"{count} frames")
+    def wait(self, count, of=bool):
+        """For so many frames of those that of() is true of: the search for a
+        neighbour comes first, and may take longer than stop() waits."""
+        wait_for(lambda: sum(bool(of(frame)) for frame in list(self.frames))
+                 >= count, what=f"{count} frames")
 
     def stop(self):
         """Ends when a while has passed without a frame; returns them all."""
@@ -100,6 +102,22 @@ def udp_sink(ns, port=SINK_PORT):
                                 (socket.AF_INET6, "::")):
         sock = ns.socket(family, socket.SOCK_DGRAM)
         sock.bind((any_address, port))
+
+
+def join(ns, ifname, group, port):
+    """A socket that is a member of the group; several may have the port."""
+    sock = ns.socket(family_of(group), socket.SOCK_DGRAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.settimeout(PATIENCE)
+    packed, index = socket.inet_pton(sock.family, group), ns.ifindex(ifname)
+    if sock.family == socket.AF_INET:
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP,
+                        packed + bytes(4) + struct.pack("=I", index))
+    else:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP,
+                        packed + struct.pack("=I", index))
+    sock.bind((group, port))
+    return sock
 
 
 def path_mtu_discovery(sock, how):

@@ -3,7 +3,6 @@
 
 import ctypes
 import os
-import socket
 import struct
 
 from lib import libc, must
@@ -12,8 +11,9 @@ SYS_BPF = 321
 BPF_PROG_LOAD, BPF_PROG_TEST_RUN, BPF_LINK_CREATE = 5, 10, 28
 BPF_PROG_TYPE_XDP, BPF_XDP = 6, 37
 BPF_F_XDP_HAS_FRAGS, BPF_F_TEST_XDP_LIVE_FRAMES = 1 << 5, 1 << 1
-XDP_FLAGS_DRV_MODE = 1 << 2
-XDP_PASS, REDIRECT = 2, 23
+XDP_FLAGS_SKB_MODE, XDP_FLAGS_DRV_MODE = 1 << 1, 1 << 2
+XDP_DROP, XDP_PASS, XDP_TX = 1, 2, 3
+BPF_FUNC_REDIRECT = 23
 
 
 def bpf(command, attributes):
@@ -27,13 +27,17 @@ def move(register, value):
 
 
 EXIT = struct.pack("=BBhi", 0x95, 0, 0, 0)
-PASS = move(0, XDP_PASS) + EXIT
+
+
+def always(verdict):
+    """A program that does just this."""
+    return move(0, verdict) + EXIT
 
 
 def redirect(ifindex):
     """bpf_redirect(): out of another device."""
     return (move(1, ifindex) + move(2, 0)
-            + struct.pack("=BBhi", 0x85, 0, 0, REDIRECT) + EXIT)
+            + struct.pack("=BBhi", 0x85, 0, 0, BPF_FUNC_REDIRECT) + EXIT)
 
 
 def load(code):
@@ -46,23 +50,19 @@ def load(code):
         BPF_F_XDP_HAS_FRAGS, b"", 0, BPF_XDP))
 
 
-def ifindex(ns, ifname):
-    with ns:
-        return socket.if_nametoindex(ifname)
-
-
 class Xdp:
-    """A program in the driver of a device, as long as the with-block."""
+    """A program on a device, as long as the with-block."""
 
-    def __init__(self, ns, ifname, code):
-        self.ns, self.index, self.code = ns, ifindex(ns, ifname), code
+    def __init__(self, ns, ifname, code, flags=XDP_FLAGS_DRV_MODE):
+        self.ns, self.index, self.code = ns, ns.ifindex(ifname), code
+        self.flags = flags
 
     def __enter__(self):
         self.program = load(self.code)
         with self.ns:
             self.link = bpf(BPF_LINK_CREATE, struct.pack(
                 "=IIII", self.program, self.index, BPF_XDP,
-                XDP_FLAGS_DRV_MODE))
+                self.flags))
         return self
 
     def __exit__(self, *_):
@@ -73,9 +73,9 @@ class Xdp:
 def come_in(ns, ifname, frame):
     """The frame as if the device's driver had received it by XDP: its bytes
     lie in a page of a page pool."""
-    program = load(PASS)
+    program = load(always(XDP_PASS))
     context = ctypes.create_string_buffer(struct.pack(
-        "=IIIIII", 0, len(frame), 0, ifindex(ns, ifname), 0, 0), 24)
+        "=IIIIII", 0, len(frame), 0, ns.ifindex(ifname), 0, 0), 24)
     data = ctypes.create_string_buffer(frame, len(frame))
     with ns:
         bpf(BPF_PROG_TEST_RUN, struct.pack(

@@ -17,7 +17,6 @@ PACKETS = 8
 GROUPS = {4: "239.1.2.3", 6: "ff35::1:2:3"}
 GROUP_NETS = {4: "239.0.0.0/8", 6: "ff30::/12"}
 IP_MULTICAST_IF, IPV6_MULTICAST_IF = 32, 17
-IP_ADD_MEMBERSHIP, IPV6_JOIN_GROUP = 35, 20
 GROUP_PORT = 7040
 
 a, r, b = (Ns(name) for name in "arb")
@@ -103,26 +102,9 @@ def aggregate_of_a_page(t):
 
 # Multicast
 
-def join(ns, ifname, family):
-    """A member of the group; several may have the port."""
-    sock = ns.socket(family_of(GROUPS[family]), socket.SOCK_DGRAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.settimeout(PATIENCE)
-    group = socket.inet_pton(sock.family, GROUPS[family])
-    index = ifindex(ns, ifname)
-    if family == 4:
-        sock.setsockopt(socket.IPPROTO_IP, IP_ADD_MEMBERSHIP,
-                        group + bytes(4) + struct.pack("=I", index))
-    else:
-        sock.setsockopt(socket.IPPROTO_IPV6, IPV6_JOIN_GROUP,
-                        group + struct.pack("=I", index))
-    sock.bind((GROUPS[family], GROUP_PORT))
-    return sock
-
-
 def multicast_sender(t, family):
     sock = a.socket(family_of(GROUPS[family]), socket.SOCK_DGRAM)
-    index = ifindex(a, t.dev)
+    index = a.ifindex(t.dev)
     if family == 4:
         sock.setsockopt(socket.IPPROTO_IP, IP_MULTICAST_IF,
                         bytes(8) + struct.pack("=I", index))
@@ -141,7 +123,7 @@ def multicast_out(t):
     a.bhsec(f"peer set {t.dev} {t.peer} selectors {','.join(nets)}\n")
     try:
         for family in 4, 6:
-            members = [join(a, t.dev, family) for _ in range(2)]
+            members = [join(a, t.dev, GROUPS[family], GROUP_PORT) for _ in range(2)]
             sent = [secrets.token_bytes(900) for _ in range(PACKETS)]
             capture = Capture(r, near.if_b, outgoing=False)
             before = t.stats()
@@ -167,7 +149,7 @@ def multicast_out(t):
 def multicast_in(t):
     """A decrypted packet for several members, and for a packet socket."""
     for family in 4, 6:
-        members = [join(a, t.dev, family) for _ in range(2)]
+        members = [join(a, t.dev, GROUPS[family], GROUP_PORT) for _ in range(2)]
         inners, esps = zip(*(incoming(t, family, to=GROUPS[family],
                                       port=GROUP_PORT)
                              for _ in range(PACKETS)))
@@ -205,7 +187,7 @@ def with_clones_and_file(t):
 
 def passed_by_xdp(t):
     """A program in the driver: it makes the packet anew around its bytes."""
-    with Xdp(a, near.if_a, PASS):
+    with Xdp(a, near.if_a, always(XDP_PASS)):
         with_clones_and_file(t)
 
 
@@ -219,7 +201,7 @@ def redirected_by_xdp(t):
     b.run(f"ethtool -K {far.if_b} tx off")
     neighbours(f"replace GATEWAY lladdr {{mac}} nud permanent dev {far.if_b}")
     try:
-        with Xdp(r, far.if_a, redirect(ifindex(r, near.if_b))):
+        with Xdp(r, far.if_a, redirect(r.ifindex(near.if_b))):
             with_clones_and_file(t)
     finally:
         neighbours(f"del GATEWAY dev {far.if_b}")

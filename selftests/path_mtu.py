@@ -32,7 +32,7 @@ MARK = "100"
 h, a, r, b = (Ns(name) for name in "harb")
 inside = veth(h, a)
 path = Path(a, r, b)
-be_router(a)
+a.be_router()
 made = tunnels(a, b, path, [{"encap": encap, "family": family}
                             for encap in ("udp", "esp") for family in (4, 6)])
 ports = itertools.count(7001)
@@ -93,7 +93,7 @@ def arrive(t, inner, sizes, how=PMTUDISC_DO, burst=32):
 def forget(*hosts):
     """No path MTU is known any more to these, or to h and a."""
     for ns in hosts or (h, a):
-        set_sysctl(ns, ipv4__route__flush=1)
+        ns.sysctl({"ipv4/route/flush": 1})
         ns.run(["ip", "-6", "route", "flush", "cache"])
 
 

@@ -69,28 +69,22 @@ def accepted(t, source, seq=None, plain=None, **how):
     moves(t, "rx_packets", 1, lambda: arrive(t, esp, source, **how))
 
 
-def address_fields(t):
-    """Where the outer header has source and destination."""
-    return (slice(12, 16), slice(16, 20)) if t.family == 4 else \
-        (slice(8, 24), slice(24, 40))
-
-
 def goes_to(t, addr, port=None):
     """The next packet out, and what show says."""
+    def is_sent(frame):
+        # xfrm shows what it opened on the same interface.
+        outer = outer_of(frame)
+        return outer and outer.src == address(t.a_outer) and esp_in(outer)
+
     check_equal(endpoint(t), text_of(t, addr, port), "endpoint shown")
     capture = Capture(b, link.if_b, outgoing=False)
     with a.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
         sock.sendto(b"y", (t.inner("b", 4), 9))
-    capture.wait(1)
-    # xfrm shows what it opened on the same interface.
-    source, destination = address_fields(t)
-    packets = [frame[14:] for frame in capture.stop()
-               if frame[14:][source] == address(t.a_outer) and esp_of(frame)]
-    check_equal(len(packets), 1, "ESP packets")
-    check_equal(packets[0][destination], address(addr), "destination")
+    capture.wait(1, is_sent)
+    outers = [outer_of(frame) for frame in capture.stop() if is_sent(frame)]
+    check_equal([outer.dst for outer in outers], [address(addr)], "destinations")
     if t.encap == "udp":
-        head = 20 if t.family == 4 else 40
-        check_equal(struct.unpack_from("!H", packets[0], head + 2)[0],
+        check_equal(struct.unpack_from("!H", outers[0].payload, 2)[0],
                     port or t.port, "destination port")
 
 
@@ -189,14 +183,10 @@ def _():
 
 def keepalives(capture, t):
     """(source port, destination port) of each one to the peer."""
-    found = []
-    for frame in list(capture.frames):
-        packet, head = frame[14:], 20 if t.family == 4 else 40
-        if (packet[address_fields(t)[1]] == address(t.b_outer)
-                and packet[head + 4:head + 6] == b"\0\x09"
-                and packet[head + 8:head + 9] == KEEPALIVE):
-            found.append(struct.unpack_from("!HH", packet, head))
-    return found
+    outers = filter(None, map(outer_of, list(capture.frames)))
+    return [struct.unpack_from("!HH", outer.payload) for outer in outers
+            if outer.dst == address(t.b_outer) and outer.protocol == IPPROTO_UDP
+            and outer.payload[8:] == KEEPALIVE]
 
 
 def keeps_alive(t):

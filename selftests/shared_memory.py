@@ -99,7 +99,7 @@ def sendfile_of_datagrams(t):
         sock.connect((t.b_inner4, SINK_PORT))
         for _ in range(PACKETS):
             os.sendfile(sock.fileno(), file.fileno(), 0, len(content))
-    capture.wait(PACKETS)
+    capture.wait(PACKETS, esp_of)
     spi = t.spi_out.to_bytes(4, "big")
     sealed = [esp for esp in map(esp_of, capture.stop()) if esp and esp[:4] == spi]
     check_equal(len(sealed), PACKETS, "sealed datagrams")

@@ -10,16 +10,12 @@ import errno
 
 from lib import *
 from libesp import Wire, esp_of, seal_packet, udp, unseal
+from libxdp import *
 
 SIZES = 0, 100, 1200
 MTU = 1500                      # of bh0: no segment is larger
 GROUPS = {4: "239.1.2.3", 6: "ff05::1:3"}
 MEMBER_PORT = 47200
-SYS_BPF = 321
-BPF_PROG_LOAD, BPF_LINK_CREATE = 5, 28
-BPF_PROG_TYPE_XDP, BPF_XDP = 6, 37
-XDP_DROP, XDP_PASS, XDP_TX = 1, 2, 3
-XDP_FLAGS_SKB_MODE, XDP_FLAGS_DRV_MODE = 2, 4
 SO_MARK = 36
 
 h, a, b = Ns("h"), Ns("a"), Ns("b")
@@ -194,7 +190,7 @@ def multicast_out(f):
     with a.socket(family_of(group), socket.SOCK_DGRAM, keep=False) as sock:
         sock.bind((t.inner("a", f), 0))
         sock.sendto(data, (group, SINK_PORT))
-    wire.wait(1)
+    wire.wait(1, esp_of)
     esps = [esp for esp in map(esp_of, wire.stop()) if esp]
     check_equal(len(esps), 1, "ESP packets")
     plain = unseal(t.out, esps[0])
@@ -206,18 +202,7 @@ def multicast_out(f):
 def multicast_in(f):
     """A member on bh0 gets what a peer sends to the group."""
     group = GROUPS[f]
-    with a:
-        index = socket.if_nametoindex("bh0")
-    with a.socket(family_of(group), socket.SOCK_DGRAM, keep=False) as sock:
-        sock.settimeout(PATIENCE)
-        packed = socket.inet_pton(family_of(group), group)
-        if f == 4:
-            sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP,
-                            packed + bytes(4) + struct.pack("i", index))
-        else:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP,
-                            packed + struct.pack("I", index))
-        sock.bind((group, MEMBER_PORT))
+    with join(a, "bh0", group, MEMBER_PORT) as sock:
         sa, data = Sa(), secrets.token_bytes(64)
         a.bhsec(sa.bhsec("bh0", t.peer, "in"))
         Wire(t).send(seal_packet(sa, 1, udp(t.inner("b", f), group, 1,
@@ -248,44 +233,12 @@ def _():
         a.run("nft delete table inet fast")
 
 
-def bpf(command, *values, form):
-    attr = ctypes.create_string_buffer(struct.pack(form, *values), 128)
-    return must(libc.syscall(SYS_BPF, command, attr, 128))
-
-
-def xdp(action):
-    """A program that does just this: r0 = action; exit."""
-    code = ctypes.create_string_buffer(
-        struct.pack("<BBhi", 0xb7, 0, 0, action) + b"\x95" + bytes(7))
-    licence = ctypes.create_string_buffer(b"GPL")
-    return bpf(BPF_PROG_LOAD, BPF_PROG_TYPE_XDP, 2, ctypes.addressof(code),
-               ctypes.addressof(licence), form="IIQQ")
-
-
-class Attached:
-    """`with` a program on a device; the link's end detaches it."""
-
-    def __init__(self, ns, ifname, action, flags=XDP_FLAGS_SKB_MODE):
-        self.program = xdp(action)
-        with ns:
-            self.link = bpf(BPF_LINK_CREATE, self.program,
-                            socket.if_nametoindex(ifname), BPF_XDP, flags,
-                            form="IIII")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        os.close(self.link)
-        os.close(self.program)
-
-
 @case("XDP generic on bh0, generic and native on the underlay: all pass")
 def _():
     for ifname, flags in (("bh0", XDP_FLAGS_SKB_MODE),
                           (link.if_a, XDP_FLAGS_SKB_MODE),
                           (link.if_a, XDP_FLAGS_DRV_MODE)):
-        with Attached(a, ifname, XDP_PASS, flags):
+        with Xdp(a, ifname, always(XDP_PASS), flags):
             paths.pass_()
             tcp_transfer(b, a, t.a_inner4, 200_000, t.b_inner4)
 
@@ -301,14 +254,14 @@ def sent_to_a(count=10):
 @case("XDP generic on bh0 drops, and sends back what no peer has")
 def _():
     capture = Capture(a, "bh0")
-    with Attached(a, "bh0", XDP_DROP):
+    with Xdp(a, "bh0", always(XDP_DROP), XDP_FLAGS_SKB_MODE):
         before = t.stats()
         count = sent_to_a()
         moved = wait_counted(t.stats, before, count)
         check_equal(moved["rx_packets"], count, "packets opened")
     check_equal(len([f for f in capture.stop() if b"to a" in f]), 0,
                 "packets past the program")
-    with Attached(a, "bh0", XDP_TX):
+    with Xdp(a, "bh0", always(XDP_TX), XDP_FLAGS_SKB_MODE):
         device = lambda: a.device("bh0")["stats"]
         before = device()
         check_equal(wait_counted(device, before, sent_to_a())["no_route"],
