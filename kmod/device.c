@@ -414,6 +414,7 @@ static void bhsec_dev_uninit(struct net_device *dev)
 	unsigned long id;
 
 	mutex_lock(&bdev->lock);
+	bdev->gone = true;
 	xa_for_each(&bdev->peers_by_id, id, peer)
 		bhsec_peer_del(peer);
 	mutex_unlock(&bdev->lock);

@@ -44,6 +44,7 @@ struct bhsec_settings {
  *	under rtnl and @lock
  * @list: among the devices of @underlay, under rtnl
  * @lock: serializes configuration
+ * @gone: being deleted, takes no more peers; under @lock
  * @settings: RCU; written under @lock
  * @peers: by name
  * @peers_by_id: in the order of dumps, under @lock
@@ -61,6 +62,7 @@ struct bhsec_device {
 	struct net __rcu *underlay;
 	struct list_head list;
 	struct mutex lock;
+	bool gone;
 	struct bhsec_settings __rcu *settings;
 	struct rhashtable peers;
 	struct xarray peers_by_id;

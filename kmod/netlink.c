@@ -119,7 +119,7 @@ struct bhsec_device *bhsec_nl_device(struct net *net,
 	}
 	bdev = netdev_priv(dev);
 	mutex_lock(&bdev->lock);
-	if (READ_ONCE(dev->reg_state) != NETREG_REGISTERED) {
+	if (bdev->gone) {
 		bhsec_nl_device_put(bdev);
 		NL_SET_ERR_MSG_ATTR(extack, attr, "the device is being deleted");
 		return ERR_PTR(-ENODEV);
