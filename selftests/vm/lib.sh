@@ -123,17 +123,22 @@ need_source() {
 
 # in_root ROOT COMMAND...: in a chroot with /proc (objtool asks for it), and
 # with the cache and the checkout where they are outside. The mounts go with
-# the process.
+# the process. They hang below /proc, which can be made private: the root of
+# whoever runs this may be a chroot itself, and no mount point.
 in_root() {
 	local root=$1 d
 	shift
 	[ "$(id -u)" = 0 ] || die "a kernel's own compiler runs in a chroot: be root"
+	[ -d /proc/fs ] || die "/proc is not mounted here"
 	for d in "$cache" "$top"; do
 		mkdir -p "$root$d"
 	done
-	unshare -m sh -ec '
-		root=$1 top=$2 cache=$3
+	unshare -m --propagation unchanged sh -ec '
+		root=/proc/fs from=$1 top=$2 cache=$3
 		shift 3
+		mount --make-private /proc
+		mount --rbind "$from" "$root"
+		mount --make-rprivate "$root"
 		mount -t proc proc "$root/proc"
 		mount --bind /dev "$root/dev"
 		mount --bind "$cache" "$root$cache"
