@@ -222,7 +222,7 @@ static void xmit_inner(struct sk_buff *skb, struct net_device *dev)
 	mtu = bhsec_outer_inner_max(&outer, dst_mtu(dst));
 	if (inner.len > mtu) {
 		/* going round, each turn larger: in pieces it would for ever */
-		bool loops = bhsec_outer_is_ours(skb, &inner);
+		bool loops = bhsec_outer_is_ours(skb);
 
 		/* RFC 2473 7.1: IPv6 hears of nothing below 1280 */
 		outer.may_fragment = !loops && inner.is_ipv6 &&

@@ -21,6 +21,9 @@
 #include "peer.h"
 #include "underlay.h"
 
+/* Of a packet's first bytes, as many as other tunnels' headers may take. */
+#define HEADERS_MAX 256
+
 static unsigned int ip_header_len(const struct bhsec_outer *outer)
 {
 	return outer->is_ipv6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
@@ -196,50 +199,32 @@ unsigned int bhsec_outer_peer_mtu(struct bhsec_peer *peer)
 	return mtu;
 }
 
-/* Where the payload of an inner packet starts; negative in a later fragment. */
-static int payload_of(const struct sk_buff *skb, const struct bhsec_inner *inner,
-		      u8 *protocol)
-{
-	int offset = skb_network_offset(skb);
-	__be16 fragment = 0;
-
-	if (inner->is_ipv6) {
-		*protocol = ipv6_hdr(skb)->nexthdr;
-		offset = ipv6_skip_exthdr(skb, offset + sizeof(struct ipv6hdr),
-					  protocol, &fragment);
-		return fragment & htons(IP6_OFFSET) ? -1 : offset;
-	}
-	*protocol = ip_hdr(skb)->protocol;
-	if (ip_hdr(skb)->frag_off & htons(IP_OFFSET))
-		return -1;
-	return offset + ip_hdr(skb)->ihl * 4;
-}
-
 /**
- * bhsec_outer_is_ours - is an inner packet one that a tunnel here has sent
- * @skb: the packet, its network header set
- * @inner: what that says
+ * bhsec_outer_is_ours - has a tunnel of this host sent what is in a packet
+ * @skb: inner packet; data starts at its header
  *
- * It has come round by another netns of this host, where no route tells. Its
- * later fragments are not known, but each is known a turn later.
+ * It has come round by another netns, or by a tunnel of another kind, where no
+ * route tells. Ours is then one of the headers at its beginning. Its later
+ * fragments are not known, but each is known a turn later.
  *
  * Context: RCU read lock held; not for every packet.
  * Return: true if so.
  */
-bool bhsec_outer_is_ours(const struct sk_buff *skb,
-			 const struct bhsec_inner *inner)
+bool bhsec_outer_is_ours(const struct sk_buff *skb)
 {
-	u8 protocol, esp[BHSEC_ESP_HEAD];
-	int offset = payload_of(skb, inner, &protocol);
+	u8 copy[BHSEC_ESP_HEAD];
+	const u8 *esp;
+	int offset;
 
-	if (offset < 0)
-		return false;
-	if (protocol == IPPROTO_UDP)
-		offset += sizeof(struct udphdr);
-	else if (protocol != IPPROTO_ESP)
-		return false;
-	return !skb_copy_bits(skb, offset, esp, sizeof(esp)) &&
-	       bhsec_underlay_any_sent(esp);
+	/* an Ethernet header among them is 14 bytes */
+	for (offset = 0; offset < HEADERS_MAX; offset += 2) {
+		esp = skb_header_pointer(skb, offset, sizeof(copy), copy);
+		if (!esp)
+			return false;
+		if (bhsec_underlay_any_sent(esp))
+			return true;
+	}
+	return false;
 }
 
 /**

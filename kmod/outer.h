@@ -42,8 +42,7 @@ static inline struct bhsec_outer *bhsec_outer(struct sk_buff *skb)
 struct dst_entry *bhsec_outer_route(struct bhsec_peer *peer,
 				    struct bhsec_outer *outer,
 				    unsigned int *drop);
-bool bhsec_outer_is_ours(const struct sk_buff *skb,
-			 const struct bhsec_inner *inner);
+bool bhsec_outer_is_ours(const struct sk_buff *skb);
 unsigned int bhsec_outer_inner_max(const struct bhsec_outer *outer,
 				   unsigned int mtu);
 unsigned int bhsec_outer_peer_mtu(struct bhsec_peer *peer);
