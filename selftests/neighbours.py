@@ -115,8 +115,12 @@ b.encap_sockets(ESP_PORT)
 for _ns in a, b, c:
     udp_echo(_ns, "0.0.0.0")
     udp_echo(_ns, "::")
-plain = [Plain(link, n, *what) for n, what in enumerate((
-    ("udp", 4), ("udp", 6), ("esp", 4), ("udp", 4, 7)))]
+plain = [Plain(link, n, *what)
+         for n, what in enumerate((("udp", 4), ("udp", 6), ("esp", 4)))]
+if not os.environ.get("BHSEC_CRYPTO"):
+    # With a cipher that answers later 6.1's xfrm puts references to its
+    # interface that it never took.
+    plain.append(Plain(link, 3, "udp", 4, 7))
 made = [Tunnel(a, b, link, "xfrm", n=n, peer=f"b{n}" if n else "b",
                port=BH0_PORT, encap=encap, family=family)
         for n, (encap, family) in enumerate((("udp", 4), ("udp", 6),
