@@ -75,6 +75,23 @@ static bool read_inner(struct sk_buff *skb, struct bhsec_inner *inner)
 	return false;
 }
 
+/*
+ * Where a checksum goes that was left to the device is the word of whoever made
+ * the packet, a virtual machine for one. It may not lie before the payload.
+ */
+static bool checksum_fits(const struct sk_buff *skb,
+			  const struct bhsec_inner *inner)
+{
+	int start, header;
+
+	if (skb->ip_summed != CHECKSUM_PARTIAL)
+		return true;
+	start = skb_checksum_start_offset(skb);
+	header = inner->is_ipv6 ? sizeof(struct ipv6hdr) : ip_hdrlen(skb);
+	return start >= header &&
+	       start + skb->csum_offset + sizeof(__sum16) <= inner->len;
+}
+
 static u8 choose_tos(const struct bhsec_settings *settings, u8 inner_tos)
 {
 	/* RFC 6040 4.1: normal mode copies ECN, Congestion Experienced too */
@@ -193,7 +210,7 @@ static void xmit_inner(struct sk_buff *skb, struct net_device *dev)
 	unsigned int drop, mtu;
 
 	drop = BHSEC_A_STATS_MALFORMED;
-	if (!read_inner(skb, &inner))
+	if (!read_inner(skb, &inner) || !checksum_fits(skb, &inner))
 		goto drop;
 
 	drop = BHSEC_A_STATS_NO_ROUTE;

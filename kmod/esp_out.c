@@ -28,20 +28,16 @@ static void drop(struct bhsec_sa *sa, struct sk_buff *skb, unsigned int counter)
 }
 
 /*
- * The sender's socket is charged for the inner packet until the outer one has
- * left, or TCP would lose its back-pressure. The inner packet's own destructor
- * does that; it is held for no other reason.
+ * The sender's socket stays charged until the datagram has left, or TCP would
+ * lose its back-pressure. ip6_output() looks into the owner as into an IP
+ * socket, so there is no other.
  */
-static void release_inner(struct sk_buff *skb)
+static void take_owner(struct sk_buff *skb, const struct sk_buff *inner)
 {
-	consume_skb(skb_shinfo(skb)->destructor_arg);
-}
+	struct sock *sk = inner->sk;
 
-static void hold_inner(struct sk_buff *skb, struct sk_buff *inner)
-{
-	skb_dst_drop(inner);
-	skb_shinfo(skb)->destructor_arg = inner;
-	skb->destructor = release_inner;
+	if (sk && (sk->sk_family == AF_INET || sk->sk_family == AF_INET6))
+		skb_set_owner_w(skb, sk);
 }
 
 /* Copies a packet and finishes a checksum that was left to the device. */
@@ -53,8 +49,7 @@ static int copy_inner(const struct sk_buff *skb, u8 *to, unsigned int len)
 	if (skb->ip_summed != CHECKSUM_PARTIAL)
 		return skb_copy_bits(skb, 0, to, len);
 	start = skb_checksum_start_offset(skb);
-	if (start + skb->csum_offset + sizeof(sum) / 2 > len ||
-	    skb_copy_bits(skb, 0, to, start))
+	if (skb_copy_bits(skb, 0, to, start))
 		return -EINVAL;
 	sum = skb_copy_and_csum_bits(skb, start, to + start, len - start);
 	/* zero means no checksum in UDP */
@@ -120,19 +115,21 @@ static void post(struct bhsec_aead_op *op, int err)
 	struct net_device *dev = sa->peer->bdev->dev;
 	unsigned int len = op->inner_len;
 	struct sk_buff *skb = op->skb;
+	struct net *underlay;
 
 	kfree(op);
 	local_bh_disable();
 	rcu_read_lock();
+	underlay = rcu_dereference(sa->peer->bdev->underlay);
 	if (unlikely(err)) {
 		drop(sa, skb, BHSEC_A_STATS_CRYPTO);
-	} else if (unlikely(!rcu_access_pointer(sa->peer->bdev->underlay))) {
+	} else if (unlikely(!underlay)) {
 		drop(sa, skb, BHSEC_A_STATS_NO_ROUTE);
 	} else {
 		bhsec_sa_count(sa, BHSEC_A_STATS_TX_PACKETS, len);
 		dev_sw_netstats_tx_add(dev, 1, len);
 		bhsec_keepalive_sent(sa->peer);
-		bhsec_outer_send(skb);
+		bhsec_outer_send(underlay, skb);
 	}
 	bhsec_sa_leave(sa);
 	rcu_read_unlock();
@@ -164,7 +161,7 @@ static void seal(struct bhsec_aead_op *op)
 /**
  * bhsec_esp_out - seal an inner packet and send it
  * @sa: outbound SA; the caller has entered it
- * @skb: inner packet
+ * @skb: inner packet; a checksum that is left to us lies in it
  * @inner: what its header says
  * @outer: header of the datagram
  * @dst: route of the datagram; the reference is consumed
@@ -199,7 +196,8 @@ unsigned int bhsec_esp_out(struct bhsec_sa *sa, struct sk_buff *skb,
 	op->skb = esp;
 	op->inner_len = inner->len;
 	op->encrypt = true;
-	hold_inner(esp, skb);
+	take_owner(esp, skb);
+	consume_skb(skb);
 	put_header(sa, op, esp);
 	__skb_put(esp, BHSEC_ICV_LEN);
 	seal(op);

@@ -28,12 +28,13 @@ static bool has_tunnel(const struct bhsec_peer *peer)
 
 static void send(struct bhsec_peer *peer)
 {
+	struct net *underlay = rcu_dereference(peer->bdev->underlay);
 	struct bhsec_outer outer = {};
 	struct dst_entry *dst;
 	struct sk_buff *skb;
 	unsigned int drop;
 
-	if (!has_tunnel(peer))
+	if (!underlay || !has_tunnel(peer))
 		return;
 	dst = bhsec_outer_route(peer, &outer, &drop);
 	if (!dst)
@@ -48,7 +49,7 @@ static void send(struct bhsec_peer *peer)
 	skb_dst_set(skb, dst);
 	*bhsec_outer(skb) = outer;
 	local_bh_disable();
-	bhsec_outer_send(skb);
+	bhsec_outer_send(underlay, skb);
 	local_bh_enable();
 }
 
@@ -57,7 +58,8 @@ static void wake(struct work_struct *work)
 	struct bhsec_peer *peer = container_of(to_delayed_work(work),
 					       struct bhsec_peer, keepalive_work);
 	unsigned long interval = READ_ONCE(peer->keepalive) * HZ;
-	unsigned long idle = jiffies - READ_ONCE(peer->last_sent);
+	unsigned long last = READ_ONCE(peer->last_sent);
+	unsigned long idle = jiffies - last;	/* read after it, or below zero */
 
 	if (!interval)
 		return;

@@ -23,6 +23,8 @@
 
 /* Of a packet's first bytes, as many as other tunnels' headers may take. */
 #define HEADERS_MAX 256
+/* Whoever fills a packet with an SPI of ours has no more of them looked up. */
+#define SPIS_MAX 4
 
 static unsigned int ip_header_len(const struct bhsec_outer *outer)
 {
@@ -105,8 +107,11 @@ static struct dst_entry *route6(struct net *underlay,
 /* Why a route cannot be taken, 0 if it can. */
 static unsigned int objection(const struct dst_entry *dst)
 {
-	/* a host-wide XFRM policy wants these packets: not past it */
-	if (dst->xfrm)
+	/*
+	 * A host-wide XFRM policy wants these packets: not past it. While it
+	 * has no SA, what it gives discards them.
+	 */
+	if (dst->xfrm || READ_ONCE(dst->output) == dst_discard_out)
 		return BHSEC_A_STATS_NO_ROUTE;
 	if (bhsec_is_device(dst->dev))
 		return BHSEC_A_STATS_LOOP;
@@ -213,15 +218,16 @@ unsigned int bhsec_outer_peer_mtu(struct bhsec_peer *peer)
 bool bhsec_outer_is_ours(const struct sk_buff *skb)
 {
 	u8 copy[BHSEC_ESP_HEAD];
+	unsigned int known = 0;
 	const u8 *esp;
 	int offset;
 
 	/* an Ethernet header among them is 14 bytes */
-	for (offset = 0; offset < HEADERS_MAX; offset += 2) {
+	for (offset = 0; offset < HEADERS_MAX && known < SPIS_MAX; offset += 2) {
 		esp = skb_header_pointer(skb, offset, sizeof(copy), copy);
 		if (!esp)
 			return false;
-		if (bhsec_underlay_any_sent(esp))
+		if (bhsec_underlay_any_sent(esp, &known))
 			return true;
 	}
 	return false;
@@ -294,7 +300,8 @@ static void push_udp(struct sk_buff *skb, const struct bhsec_outer *outer)
 	}
 }
 
-static void push_ipv4(struct sk_buff *skb, const struct bhsec_outer *outer)
+static void push_ipv4(struct net *net, struct sk_buff *skb,
+		      const struct bhsec_outer *outer)
 {
 	struct dst_entry *dst = skb_dst(skb);
 	struct iphdr *iph = __skb_push(skb, sizeof(*iph));
@@ -308,7 +315,7 @@ static void push_ipv4(struct sk_buff *skb, const struct bhsec_outer *outer)
 	iph->protocol = protocol_of(outer);
 	memcpy(&iph->saddr, &outer->saddr, sizeof(iph->saddr));
 	memcpy(&iph->daddr, &outer->daddr, sizeof(iph->daddr));
-	ip_select_ident(dev_net(dst->dev), skb, NULL);
+	ip_select_ident(net, skb, NULL);
 	skb->protocol = htons(ETH_P_IP);
 }
 
@@ -327,6 +334,7 @@ static void push_ipv6(struct sk_buff *skb, const struct bhsec_outer *outer)
 
 /**
  * bhsec_outer_send - put the outer headers on and send
+ * @net: underlay netns; the route's device may have left it meanwhile
  * @skb: data starts at the ESP header; the route is set; consumed
  *
  * DF is ours: the tunnel helpers of the kernel clear it where a path MTU is
@@ -334,10 +342,9 @@ static void push_ipv6(struct sk_buff *skb, const struct bhsec_outer *outer)
  *
  * Context: RCU read lock held, softirqs off.
  */
-void bhsec_outer_send(struct sk_buff *skb)
+void bhsec_outer_send(struct net *net, struct sk_buff *skb)
 {
 	struct bhsec_outer outer = *bhsec_outer(skb);
-	struct net *net = dev_net(skb_dst(skb)->dev);
 
 	memset(skb->cb, 0, sizeof(skb->cb));
 	skb->mark = outer.mark;
@@ -349,7 +356,7 @@ void bhsec_outer_send(struct sk_buff *skb)
 		push_ipv6(skb, &outer);
 		ip6_local_out(net, NULL, skb);
 	} else {
-		push_ipv4(skb, &outer);
+		push_ipv4(net, skb, &outer);
 		ip_local_out(net, NULL, skb);
 	}
 }

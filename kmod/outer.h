@@ -50,6 +50,6 @@ unsigned int bhsec_outer_headroom(const struct bhsec_outer *outer,
 				  const struct dst_entry *dst);
 void bhsec_outer_learn_mtu(struct bhsec_peer *peer, struct sk_buff *skb,
 			   unsigned int mtu);
-void bhsec_outer_send(struct sk_buff *skb);
+void bhsec_outer_send(struct net *net, struct sk_buff *skb);
 
 #endif

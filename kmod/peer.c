@@ -486,7 +486,9 @@ static bool may_learn(struct bhsec_sa *sa, u64 seq)
 	const struct bhsec_peer *peer = sa->peer;
 	__be32 spi = READ_ONCE(peer->learned_spi);
 
+	/* a deleted one's may have come by another encapsulation */
 	return READ_ONCE(peer->roam) && bhsec_sa_seq(sa) == seq &&
+	       atomic_read(&sa->state) == BHSEC_SA_STATE_ACTIVE &&
 	       (!spi || spi == sa->spi ||
 		time_after(jiffies, READ_ONCE(peer->learned_at) + HZ));
 }

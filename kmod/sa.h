@@ -61,7 +61,8 @@ struct bhsec_sa_config {
 /**
  * struct bhsec_sa - a security association (RFC 4301 4.1), one direction
  * @in_node: in the inbound table of the underlay netns, by SPI
- * @out_node: in its outbound table, which ICMP errors are checked against
+ * @out_node: in the table of all outbound SAs, by SPI, which ICMP errors and
+ *	loops are checked against
  * @spi: network byte order
  * @cipher: BHSEC_CIPHER_*
  * @outbound: direction

@@ -34,6 +34,9 @@ static const struct rhashtable_params outbound_params = {
 	.automatic_shrinking = true,
 };
 
+/* SPI -> outbound SAs of every netns. */
+static struct rhltable outbound;
+
 /**
  * struct bhsec_port - UDP sockets of one port in one netns
  * @list: in bhsec_net.ports
@@ -109,8 +112,10 @@ struct bhsec_sa *bhsec_underlay_sender(const struct net *net, __be32 spi,
 	struct rhlist_head *list, *pos;
 	struct bhsec_sa *sa;
 
-	list = rhltable_lookup(&bhsec_net(net)->outbound, &spi, outbound_params);
+	list = rhltable_lookup(&outbound, &spi, outbound_params);
 	rhl_for_each_entry_rcu(sa, pos, list, out_node) {
+		if (rcu_access_pointer(sa->peer->bdev->underlay) != net)
+			continue;
 		endpoint = rcu_dereference(sa->peer->endpoint);
 		if (endpoint && endpoint->is_ipv6 == is_ipv6 &&
 		    !memcmp(&endpoint->addr, addr, is_ipv6 ? 16 : 4))
@@ -119,11 +124,19 @@ struct bhsec_sa *bhsec_underlay_sender(const struct net *net, __be32 spi,
 	return NULL;
 }
 
-/*
+/**
+ * bhsec_underlay_any_sent - has an SA of any netns made this packet
+ * @esp: its first BHSEC_ESP_HEAD bytes
+ * @known: goes up by one where the SPI is one that we send to
+ *
  * The IV is the sequence number XOR a secret: nobody else can make a pair that
  * fits, and have the packets of others taken for ours.
+ *
+ * Context: RCU read lock held. All SAs of the SPI are asked: not for every
+ * packet.
+ * Return: true if so.
  */
-static bool has_sent(const struct net *net, const u8 *esp)
+bool bhsec_underlay_any_sent(const u8 *esp, unsigned int *known)
 {
 	struct rhlist_head *list, *pos;
 	struct bhsec_sa *sa;
@@ -134,29 +147,13 @@ static bool has_sent(const struct net *net, const u8 *esp)
 	memcpy(&spi, esp, sizeof(spi));
 	memcpy(&low, esp + 4, sizeof(low));
 	memcpy(&iv, esp + 8, sizeof(iv));
-	list = rhltable_lookup(&bhsec_net(net)->outbound, &spi, outbound_params);
+	list = rhltable_lookup(&outbound, &spi, outbound_params);
+	*known += !!list;
 	rhl_for_each_entry_rcu(sa, pos, list, out_node) {
 		seq = be64_to_cpu(iv) ^ sa->iv_mask;
 		if (lower_32_bits(seq) == be32_to_cpu(low) && seq <= bhsec_sa_seq(sa))
 			return true;
 	}
-	return false;
-}
-
-/**
- * bhsec_underlay_any_sent - has an SA of any netns made this packet
- * @esp: its first BHSEC_ESP_HEAD bytes
- *
- * Context: RCU read lock held. Looks into each netns: not for every packet.
- * Return: true if so.
- */
-bool bhsec_underlay_any_sent(const u8 *esp)
-{
-	struct net *net;
-
-	for_each_net_rcu(net)
-		if (bhsec_net(net)->used && has_sent(net, esp))
-			return true;
 	return false;
 }
 
@@ -339,19 +336,17 @@ static void release_port(struct bhsec_device *bdev)
 static int publish(struct net *net, struct bhsec_sa *sa,
 		   struct netlink_ext_ack *extack)
 {
-	struct bhsec_net *bnet = bhsec_net(net);
 	int err;
 
 	if (sa->outbound)
-		return rhltable_insert(&bnet->outbound, &sa->out_node,
-				       outbound_params);
+		return rhltable_insert(&outbound, &sa->out_node, outbound_params);
 	/* the ESP door takes an SPI that it knows, whatever the peer's encap */
 	if (bhsec_xfrm_has_spi(net, sa->spi)) {
 		NL_SET_ERR_MSG(extack, "the kernel's own IPsec has this SPI");
 		return -EEXIST;
 	}
-	err = rhashtable_lookup_insert_fast(&bnet->inbound, &sa->in_node,
-					    inbound_params);
+	err = rhashtable_lookup_insert_fast(&bhsec_net(net)->inbound,
+					    &sa->in_node, inbound_params);
 	if (err == -EEXIST)
 		NL_SET_ERR_MSG(extack, "another inbound SA has this SPI");
 	return err;
@@ -399,13 +394,11 @@ int bhsec_underlay_attach(struct bhsec_device *bdev, struct bhsec_sa *sa,
  */
 void bhsec_underlay_detach(struct bhsec_device *bdev, struct bhsec_sa *sa)
 {
-	struct bhsec_net *bnet = bhsec_net(underlay_of(bdev));
-
 	if (sa->outbound)
-		rhltable_remove(&bnet->outbound, &sa->out_node, outbound_params);
+		rhltable_remove(&outbound, &sa->out_node, outbound_params);
 	else
-		rhashtable_remove_fast(&bnet->inbound, &sa->in_node,
-				       inbound_params);
+		rhashtable_remove_fast(&bhsec_net(underlay_of(bdev))->inbound,
+				       &sa->in_node, inbound_params);
 	if (sa->peer->encap == BHSEC_ENCAP_UDP)
 		release_port(bdev);
 }
@@ -427,16 +420,7 @@ static int __net_init bhsec_net_init(struct net *net)
 		return -ENOMEM;
 	err = rhashtable_init(&bnet->inbound, &inbound_params);
 	if (err)
-		goto free_stats;
-	err = rhltable_init(&bnet->outbound, &outbound_params);
-	if (err)
-		goto destroy_inbound;
-	return 0;
-
-destroy_inbound:
-	rhashtable_destroy(&bnet->inbound);
-free_stats:
-	free_percpu(bnet->stats);
+		free_percpu(bnet->stats);
 	return err;
 }
 
@@ -469,7 +453,6 @@ static void __net_exit bhsec_net_exit(struct net *net)
 {
 	struct bhsec_net *bnet = bhsec_net(net);
 
-	rhltable_destroy(&bnet->outbound);
 	rhashtable_destroy(&bnet->inbound);
 	free_percpu(bnet->stats);
 }
@@ -489,8 +472,16 @@ static struct pernet_operations bhsec_net_ops = {
  */
 int bhsec_underlay_init(void)
 {
+	int err;
+
+	err = rhltable_init(&outbound, &outbound_params);
+	if (err)
+		return err;
 	/* a subsystem exits after the netns' devices, whose packets look in here */
-	return register_pernet_subsys(&bhsec_net_ops);
+	err = register_pernet_subsys(&bhsec_net_ops);
+	if (err)
+		rhltable_destroy(&outbound);
+	return err;
 }
 
 /**
@@ -501,4 +492,5 @@ int bhsec_underlay_init(void)
 void bhsec_underlay_exit(void)
 {
 	unregister_pernet_subsys(&bhsec_net_ops);
+	rhltable_destroy(&outbound);
 }

@@ -18,7 +18,6 @@ struct netlink_ext_ack;
 /**
  * struct bhsec_net - what bhsec keeps of a netns that is an underlay
  * @inbound: SPI -> inbound SA
- * @outbound: SPI -> outbound SAs, for ICMP errors
  * @ports: UDP ports in use, under @lock
  * @lock: serializes @ports
  * @devices: bhsec devices made here, under rtnl
@@ -29,7 +28,6 @@ struct netlink_ext_ack;
  */
 struct bhsec_net {
 	struct rhashtable inbound;
-	struct rhltable outbound;
 	struct list_head ports;
 	struct mutex lock;
 	struct list_head devices;
@@ -45,7 +43,7 @@ struct bhsec_net {
 struct bhsec_net *bhsec_net(const struct net *net);
 void bhsec_net_add_device(struct net *net, struct bhsec_device *bdev);
 struct bhsec_sa *bhsec_underlay_find(const struct net *net, __be32 spi);
-bool bhsec_underlay_any_sent(const u8 *esp);
+bool bhsec_underlay_any_sent(const u8 *esp, unsigned int *known);
 struct bhsec_sa *bhsec_underlay_sender(const struct net *net, __be32 spi,
 				       const void *addr, bool is_ipv6);
 

@@ -175,6 +175,15 @@ def route_gone(t):
            lambda: a.ip(back + "\n"))
 
 
+def policy_without_sa(t):
+    """A host-wide policy wants the tunnel's packets, and has no SA for them:
+    the kernel's route then discards them."""
+    which = f"dst {t.b_outer} dir out"
+    closes(t, "no_route", lambda: a.ip(
+        f"xfrm policy add {which} tmpl proto esp mode transport\n"),
+           lambda: a.ip(f"xfrm policy del {which}\n"))
+
+
 def device_down(t):
     """With the device its routes go; and what comes in is dropped too."""
     routes = "".join(line + "\n" for line in t.route_lines("a").splitlines()
@@ -222,6 +231,8 @@ for t in made:
     add_case(f"{where}: outbound SA expired", sa_expired, t)
     add_case(f"{where}: outbound SA exhausted", sa_exhausted, t)
     add_case(f"{where}: no route to the endpoint", route_gone, t)
+    add_case(f"{where}: a policy of the host's, without an SA", policy_without_sa,
+             t)
 add_case("peer without endpoint", endpoint_missing)
 add_case("device down, both directions", device_down, made[0])
 

@@ -140,6 +140,23 @@ def rmmod_under_traffic(make):
         subprocess.run(["modprobe", "bhsec"], check=True)
 
 
+@case("rmmod while datagrams wait for a neighbour that never answers")
+def _():
+    """Its queue outlives the module, and what is in it is freed later."""
+    t = pair()
+    t.b.ip(f"link set {t.link.if_b} arp off\n")
+    t.a.ip(f"neigh flush dev {t.link.if_a}\n")
+    with t.a.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
+        before = t.stats()
+        for _ in range(20):
+            sock.sendto(bytes(400), (t.b_inner4, SINK_PORT))
+        check_equal(difference(before, t.stats()).get("tx_packets"), 20, "sent")
+        subprocess.run(["rmmod", "bhsec"], check=True, timeout=60)
+        wait_for(lambda: "FAILED" in t.a.run(
+            ["ip", "neigh", "show", t.b_outer]).stdout, what="the neighbour's end")
+    subprocess.run(["modprobe", "bhsec"], check=True)
+
+
 add_case("rmmod under traffic takes the devices along, against xfrm",
          rmmod_under_traffic, tunnel_xfrm)
 add_case("rmmod under traffic takes the devices along, two bhsec",

@@ -9,7 +9,8 @@ traffic goes both ways through whatever stands on bh0.
 import errno
 
 from lib import *
-from libesp import Wire, esp_of, seal_packet, udp, unseal
+from libesp import (ETH_P_IP, ETH_P_IPV6, Wire, esp_of, seal_packet, udp,
+                    unseal)
 from libxdp import *
 
 SIZES = 0, 100, 1200
@@ -17,6 +18,8 @@ MTU = 1500                      # of bh0: no segment is larger
 GROUPS = {4: "239.1.2.3", 6: "ff05::1:3"}
 MEMBER_PORT = 47200
 SO_MARK = 36
+SOL_PACKET, PACKET_VNET_HDR = 263, 15
+VNET_NEEDS_CSUM = 1
 
 h, a, b = Ns("h"), Ns("a"), Ns("b")
 inside = veth(h, a)
@@ -73,6 +76,45 @@ def _():
         sock.sendto(b"no peer has this", ("10.99.0.1", SINK_PORT))
     check_equal(difference(before, link_counters(a, "bh0")),
                 {"tx dropped": 1}, "ip -s link after a drop")
+
+
+def by_a_machine(f, start, offset):
+    """A packet from h, as a virtual machine sends it: its checksum is to be
+    put so many bytes behind start, of which the Ethernet header is a part."""
+    packet = udp(behind(t, f), t.inner("b", f), 9, SINK_PORT, b"machine")
+    kind = ETH_P_IPV6 if f == 6 else ETH_P_IP
+    with h.socket(socket.AF_PACKET, socket.SOCK_RAW, 0, keep=False) as sock:
+        sock.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
+        sock.bind((inside.if_a, 0))
+        sock.send(struct.pack("=BBHHHH", VNET_NEEDS_CSUM, 0, 0, 0, start, offset)
+                  + inside.mac_b + inside.mac_a + struct.pack("!H", kind) + packet)
+
+
+def bad_checksum_place(f):
+    """In the inner header, or behind the packet's end: nothing is written
+    there; a kernel may refuse the machine itself."""
+    header = 14 + (40 if f == 6 else 20)
+    paths.pass_(SIZES[:1])      # h has its neighbours
+    for start, offset in ((14, 6), (14 + 8, 4), (header - 2, 6),
+                          (header, 400)):
+        before = a.device("bh0")["stats"], t.stats()
+        try:
+            by_a_machine(f, start, offset)
+        except OSError as error:
+            check_equal(error.errno, errno.EINVAL, "refused by the kernel")
+            continue
+        moved = wait_counted(lambda: a.device("bh0")["stats"], before[0], 1)
+        check_equal((moved, difference(before[1], t.stats())),
+                    ({"malformed": 1}, {}), f"counters at {start}, {offset}")
+    before = t.stats()
+    by_a_machine(f, header, 6)
+    check_equal(wait_counted(t.stats, before, 1).get("tx_packets"), 1,
+                "where it belongs")
+
+
+for _f in 4, 6:
+    add_case(f"IPv{_f}: a checksum's place that a virtual machine made up",
+             bad_checksum_place, _f)
 
 
 @case("captures: inner packets from their IP header on bh0, ESP outside")
