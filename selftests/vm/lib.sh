@@ -168,6 +168,9 @@ make_kernel() {
 }
 
 need_kernel() {
+	[ ! -d "$cache/kernel/$1" ] || return 0
+	# What was built for one that is no more is for other headers.
+	rm -rf "$cache"/build/*/"$1"
 	case $1 in
 	debug)
 		make_once "$cache/kernel/$1" \
