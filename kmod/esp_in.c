@@ -13,6 +13,7 @@
 #include "aead.h"
 #include "compat.h"
 #include "device.h"
+#include "endpoint.h"
 #include "esp.h"
 #include "netlink.h"
 #include "peer.h"
@@ -230,7 +231,7 @@ static void receive(struct bhsec_sa *sa, struct sk_buff *skb, u64 seq, int err)
 		return;
 	}
 	if (raised)
-		bhsec_peer_learn_endpoint(sa, skb, seq);
+		bhsec_endpoint_learn(sa, skb, seq);
 	tos = tos_of_outer(skb);
 	counter = open_payload(sa, skb, &inner);
 	if (counter) {

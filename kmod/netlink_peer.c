@@ -7,6 +7,7 @@
 
 #include "compat.h"
 #include "device.h"
+#include "endpoint.h"
 #include "netlink.h"
 #include "netlink_room.h"
 #include "outer.h"

@@ -16,6 +16,7 @@
 #include "aead.h"
 #include "compat.h"
 #include "device.h"
+#include "endpoint.h"
 #include "esp.h"
 #include "outer.h"
 #include "peer.h"

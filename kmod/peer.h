@@ -2,44 +2,23 @@
 #ifndef BHSEC_PEER_H
 #define BHSEC_PEER_H
 
-#include <linux/in6.h>
 #include <linux/rcupdate.h>
 #include <linux/refcount.h>
 #include <linux/rhashtable.h>
 #include <linux/workqueue.h>
-#include <net/dst_cache.h>
 
 #include "selector.h"
 #include "stats.h"
 
 struct bhsec_device;
+struct bhsec_endpoint;
 struct bhsec_sa;
-struct sk_buff;
 struct netlink_ext_ack;
 struct nlattr;
 
 #define BHSEC_DSCP_COUNT 64
 /* Two such lists fit in one message of a dump, which ends at 32 KB. */
 #define BHSEC_PREFIXES_MAX 256
-
-/**
- * struct bhsec_endpoint - where a peer is; replaced as a whole
- * @is_ipv6: family
- * @port: network byte order; 0 is the device's
- * @addr: address; an IPv4 address fills the first four bytes
- * @route: cached route to it
- * @rcu: frees it
- */
-struct bhsec_endpoint {
-	bool is_ipv6;
-	__be16 port;
-	union {
-		__be32 v4;
-		struct in6_addr v6;
-	} addr;
-	struct dst_cache route;
-	struct rcu_head rcu;
-};
 
 /**
  * struct bhsec_prefixes - a list of prefixes; replaced as a whole
@@ -138,17 +117,8 @@ int bhsec_peer_set(struct bhsec_peer *peer, struct bhsec_peer_config *config,
 		   struct netlink_ext_ack *extack);
 void bhsec_peer_del(struct bhsec_peer *peer);
 void bhsec_peer_drop_sas(struct bhsec_peer *peer);
-void bhsec_peer_forget_route(struct bhsec_peer *peer);
-void bhsec_peer_release_route(struct bhsec_peer *peer);
 void bhsec_peer_put(struct bhsec_peer *peer);
 bool bhsec_peer_is_local(const struct bhsec_peer *peer, const void *addr,
 			 bool is_ipv6);
-
-void bhsec_peer_learn_endpoint(struct bhsec_sa *sa, const struct sk_buff *skb,
-			       u64 seq);
-
-struct bhsec_endpoint *bhsec_endpoint_alloc(const void *addr, bool is_ipv6,
-					    __be16 port, gfp_t gfp);
-void bhsec_endpoint_free(struct bhsec_endpoint *endpoint);
 
 #endif

@@ -14,6 +14,7 @@
 #include "compat.h"
 #include "device.h"
 #include "door.h"
+#include "endpoint.h"
 #include "sa.h"
 #include "underlay.h"
 #include "xfrm_bind.h"
