@@ -61,7 +61,7 @@ def incoming(t, size=PAYLOAD, family=4, sa=None):
 
 
 def no_sa():
-    return a.device("bh0")["no_sa"]
+    return a.no_sa("bh0")
 
 
 def opened(t, send, inners, aggregated=True, foreign=0):

@@ -10,7 +10,7 @@ import struct
 
 import yaml
 
-from lib import SOURCE
+from libcase import SOURCE
 
 NETLINK_GENERIC, SOL_NETLINK = 16, 270
 NETLINK_ADD_MEMBERSHIP, NETLINK_EXT_ACK = 1, 11
@@ -32,7 +32,7 @@ YAML = f"{SOURCE['kmod']}/bhsec.yaml"
 
 def load_spec(path=YAML):
     with open(path, encoding="utf-8") as text:
-        return yaml.safe_load(text)
+        return yaml.load(text, yaml.CSafeLoader)
 
 
 SPEC = load_spec()

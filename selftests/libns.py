@@ -2,6 +2,12 @@
 """Network namespaces, and what joins them."""
 
 from libcase import *
+from libnetlink import Genl
+
+
+def as_shown(stats):
+    """Counters by the names that the tool gives them."""
+    return {name.replace("-", "_"): value for name, value in stats.items()}
 
 
 class Ns:
@@ -15,6 +21,7 @@ class Ns:
         self.name = f"{name}-{os.getpid()}-{next(Ns.numbers)}"
         self.path = f"/run/netns/{self.name}"
         self.sockets = []
+        self.genl = None
         self.stack = threading.local()
         os.makedirs("/run/netns", exist_ok=True)
         os.close(os.open(self.path, os.O_CREAT | os.O_EXCL, 0o444))
@@ -119,8 +126,31 @@ class Ns:
     def peer(self, dev, name):
         return next(p for p in self.device(dev)["peers"] if p["name"] == name)
 
+    # Counters are asked for often, so without a process.
+
+    def ask(self, how, command, **attributes):
+        if not self.genl:
+            self.genl = Genl(self)
+        return getattr(self.genl, how)(command, **attributes)
+
     def stats(self, dev, name):
-        return self.peer(dev, name)["stats"]
+        """A peer's."""
+        peer, = self.ask("do", "peer-get", ifname=dev, name=name)
+        return as_shown(peer["stats"])
+
+    def all_stats(self, dev):
+        """{peer: its counters}"""
+        return {peer["name"]: as_shown(peer["stats"])
+                for peer in self.ask("dump", "peer-get", ifname=dev)}
+
+    def own_stats(self, dev):
+        """What belongs to no peer of the device."""
+        device, = self.ask("do", "dev-get", ifname=dev)
+        return as_shown(device["stats"])
+
+    def no_sa(self, dev):
+        device, = self.ask("do", "dev-get", ifname=dev)
+        return device["no-sa"]
 
     def socket(self, *args, keep=True):
         """A socket of this namespace, closed with it."""

@@ -83,8 +83,11 @@ def refused(ns):
 
 
 def totals(devices):
+    """Of pairs of netns and device, or None for one that only forwards."""
     sums = {"refused": sum(refused(ns) for ns, _ in devices)}
     for ns, dev in devices:
+        if dev is None:
+            continue
         for name, value in ns.stats(dev, "p").items():
             sums[name] = sums.get(name, 0) + value
     return sums
@@ -239,7 +242,7 @@ def moved_away(encap, family):
     y.ip("link set bh0 mtu 1500\nlink set bh0 addrgenmode none\n"
          f"link set bh0 up\nroute add {end} dev bh0\nroute add {dst} dev bh0\n")
     y.bhsec(peer_lines("bh0", end, encap, dst, end))
-    ends([(y, "bh0")], dst)
+    ends([(y, "bh0"), (x, None)], dst)
     y.ip(f"route del {end}\naddr add {prefix(end)} dev lo\n")
     goes_on([(y, "bh0")], dst)
 

@@ -32,15 +32,11 @@ def where(t):
 
 def passes(*some, ns=a):
     """Each packet there and back, each counted once, nothing else counted."""
-    def counters():
-        peers = ns.device(some[0].dev)["peers"]
-        return {p["name"]: p["stats"] for p in peers}
-
-    before = counters()
+    before = ns.all_stats(some[0].dev)
     for t in some:
         for f in 4, 6:
             udp_exchange(ns, t.inner("b", f), SIZES, t.inner("a", f))
-    after = counters()
+    after = ns.all_stats(some[0].dev)
     count = 2 * len(SIZES)
     for t in some:
         moved = difference(before[t.peer], after[t.peer])
@@ -140,7 +136,7 @@ def underlay_gone(n, encap, family):
                 "the underlay's network namespace is gone", "reason")
     check("the underlay's network namespace is gone" in
           c.cli("show", "bh7").stdout, "no reason in the text")
-    before = c.device("bh7")["stats"]
+    before = c.own_stats("bh7")
     with c.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
         hear_errors(sock)
         sock.connect((t.b_inner4, 7007))
@@ -151,7 +147,7 @@ def underlay_gone(n, encap, family):
             raise Failure("an answer")
         except OSError as error:
             check_equal(error.errno, errno.EHOSTUNREACH, "error at the sender")
-    check_equal(difference(before, c.device("bh7")["stats"]), {"no_route": 1},
+    check_equal(difference(before, c.own_stats("bh7")), {"no_route": 1},
                 "counters of the device")
     check_equal(c.peer("bh7", "p")["sas"], [], "SAs left")
     refused = c.bhsec(t.new_sa().bhsec("bh7", "p", "out"), check=False)

@@ -83,7 +83,7 @@ def name(t):
 
 
 def no_sa():
-    return a.device("bh0")["no_sa"]
+    return a.no_sa("bh0")
 
 
 def without_state():

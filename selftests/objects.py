@@ -250,10 +250,9 @@ def _():
 
 def inside_counters(ns):
     """Of the device and its peers together."""
-    device = ns.device("bh0")
-    total = dict(device["stats"])
-    for peer in device["peers"]:
-        for name, value in peer["stats"].items():
+    total = ns.own_stats("bh0")
+    for stats in ns.all_stats("bh0").values():
+        for name, value in stats.items():
             total[name] = total.get(name, 0) + value
     return total
 

@@ -36,11 +36,10 @@ def inner_of(t, data=PAYLOAD, family=4):
 
 def snapshot():
     """Every counter on host a, by its place."""
-    device = a.device("bh0")
-    seen = {"no_sa": device["no_sa"]}
-    for peer in device["peers"]:
-        for counter, value in peer["stats"].items():
-            seen[f"{peer['name']}.{counter}"] = value
+    seen = {"no_sa": a.no_sa("bh0")}
+    for peer, stats in a.all_stats("bh0").items():
+        for counter, value in stats.items():
+            seen[f"{peer}.{counter}"] = value
     with a, open("/proc/thread-self/net/xfrm_stat") as lines:
         seen.update((name, int(value)) for name, value in map(str.split, lines))
     return seen

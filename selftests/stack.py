@@ -97,13 +97,13 @@ def bad_checksum_place(f):
     paths.pass_(SIZES[:1])      # h has its neighbours
     for start, offset in ((14, 6), (14 + 8, 4), (header - 2, 6),
                           (header, 400)):
-        before = a.device("bh0")["stats"], t.stats()
+        before = a.own_stats("bh0"), t.stats()
         try:
             by_a_machine(f, start, offset)
         except OSError as error:
             check_equal(error.errno, errno.EINVAL, "refused by the kernel")
             continue
-        moved = wait_counted(lambda: a.device("bh0")["stats"], before[0], 1)
+        moved = wait_counted(lambda: a.own_stats("bh0"), before[0], 1)
         check_equal((moved, difference(before[1], t.stats())),
                     ({"malformed": 1}, {}), f"counters at {start}, {offset}")
     before = t.stats()
@@ -304,7 +304,7 @@ def _():
     check_equal(len([f for f in capture.stop() if b"to a" in f]), 0,
                 "packets past the program")
     with Xdp(a, "bh0", always(XDP_TX), XDP_FLAGS_SKB_MODE):
-        device = lambda: a.device("bh0")["stats"]
+        device = lambda: a.own_stats("bh0")
         before = device()
         check_equal(wait_counted(device, before, sent_to_a())["no_route"],
                     10, "sent back")
