@@ -23,6 +23,9 @@ static bool read_inner(struct sk_buff *skb, struct bhsec_inner *inner)
 	const struct ipv6hdr *ip6h;
 	const struct iphdr *iph;
 
+	/* an XDP program of an Ethernet device leaves its header before ours */
+	if (skb_network_offset(skb))
+		return false;
 	if (skb->protocol == htons(ETH_P_IP) &&
 	    pskb_network_may_pull(skb, sizeof(*iph))) {
 		iph = ip_hdr(skb);
@@ -89,6 +92,9 @@ static void tell_too_big(struct sk_buff *skb, const struct bhsec_inner *inner,
 			 unsigned int mtu)
 {
 	if (inner->is_ipv6) {
+		/* nothing of IPv6 may be asked where ipv6.disable is set */
+		if (!ipv6_mod_enabled())
+			return;
 		mtu = max_t(unsigned int, mtu, IPV6_MIN_MTU);
 		skb_dst_update_pmtu_no_confirm(skb, mtu);
 		icmpv6_ndo_send(skb, ICMPV6_PKT_TOOBIG, 0, mtu);
@@ -103,7 +109,7 @@ static void tell_unreachable(struct sk_buff *skb)
 {
 	if (skb->protocol == htons(ETH_P_IP))
 		icmp_ndo_send(skb, ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0);
-	else if (skb->protocol == htons(ETH_P_IPV6))
+	else if (skb->protocol == htons(ETH_P_IPV6) && ipv6_mod_enabled())
 		icmpv6_ndo_send(skb, ICMPV6_DEST_UNREACH, ICMPV6_ADDR_UNREACH, 0);
 }
 
