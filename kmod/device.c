@@ -137,6 +137,16 @@ int bhsec_device_set(struct bhsec_device *bdev,
 	return 0;
 }
 
+/*
+ * Not netif_carrier_off(): that would put a qdisc in front which drops
+ * everything uncounted. Packets are to be no_route.
+ */
+static void take_carrier(struct net_device *dev)
+{
+	set_bit(__LINK_STATE_NOCARRIER, &dev->state);
+	netdev_state_change(dev);
+}
+
 /**
  * bhsec_device_detach - the netns of a device's underlay goes
  * @bdev: the device; it stays, but is good for deletion only
@@ -149,12 +159,7 @@ void bhsec_device_detach(struct bhsec_device *bdev)
 	unsigned long id;
 
 	ASSERT_RTNL();
-	/*
-	 * Not netif_carrier_off(): that would put a qdisc in front which drops
-	 * everything uncounted. Packets are to be no_route.
-	 */
-	set_bit(__LINK_STATE_NOCARRIER, &bdev->dev->state);
-	netdev_state_change(bdev->dev);
+	take_carrier(bdev->dev);
 	mutex_lock(&bdev->lock);
 	xa_for_each(&bdev->peers_by_id, id, peer)
 		bhsec_peer_drop_sas(peer);
@@ -193,8 +198,38 @@ static void bhsec_dev_uninit(struct net_device *dev)
 	gro_cells_destroy(&bdev->cells);
 }
 
+/*
+ * The kernel gives a device that comes up a queue only while there is a carrier,
+ * and has one without drop everything uncounted. So where the underlay is gone
+ * there is one until the device is up.
+ */
+static int bhsec_dev_open(struct net_device *dev)
+{
+	clear_bit(__LINK_STATE_NOCARRIER, &dev->state);
+	return 0;
+}
+
+static int bhsec_netdev_event(struct notifier_block *block, unsigned long event,
+			      void *data)
+{
+	struct net_device *dev = netdev_notifier_info_to_dev(data);
+	struct bhsec_device *bdev;
+
+	if (event == NETDEV_UP && bhsec_is_device(dev)) {
+		bdev = netdev_priv(dev);
+		if (!rtnl_dereference(bdev->underlay))
+			take_carrier(dev);
+	}
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block netdev_notifier = {
+	.notifier_call = bhsec_netdev_event,
+};
+
 static const struct net_device_ops bhsec_netdev_ops = {
 	.ndo_init = bhsec_dev_init,
+	.ndo_open = bhsec_dev_open,
 	.ndo_uninit = bhsec_dev_uninit,
 	.ndo_start_xmit = bhsec_xmit,
 	.ndo_get_stats64 = dev_get_tstats64,
@@ -308,7 +343,15 @@ static struct rtnl_link_ops bhsec_link_ops __read_mostly = {
  */
 int bhsec_device_init(void)
 {
-	return rtnl_link_register(&bhsec_link_ops);
+	int err;
+
+	err = register_netdevice_notifier(&netdev_notifier);
+	if (err)
+		return err;
+	err = rtnl_link_register(&bhsec_link_ops);
+	if (err)
+		unregister_netdevice_notifier(&netdev_notifier);
+	return err;
 }
 
 /**
@@ -319,6 +362,7 @@ int bhsec_device_init(void)
 void bhsec_device_exit(void)
 {
 	rtnl_link_unregister(&bhsec_link_ops);
+	unregister_netdevice_notifier(&netdev_notifier);
 }
 
 MODULE_ALIAS_RTNL_LINK(KBUILD_MODNAME);
