@@ -77,17 +77,18 @@ struct bhsec_sa_config {
  * @transforms: how many transforms the underlay netns waits for
  * @users: packets on their way through @tfm; killed when the SA stops
  * @ref: the list's reference, and one as long as @tfm lives
- * @seq: outbound, the last sequence number reserved
- * @replay_lock: serializes @replay; softirqs are off
- * @replay: inbound window
  * @soft: when to tell
  * @hard: when to stop
+ * @stats: counters of this SA
+ * @seq: outbound, the last sequence number reserved; what each packet writes
+ *	begins here, in other cache lines than what it reads
+ * @replay_lock: serializes @replay; softirqs are off
+ * @replay: inbound window
  * @used_packets: counted while a lifetime in packets is set
  * @used_bytes: counted while a lifetime in bytes is set
  * @soft_told: bit 0, the soft event was sent
  * @added: when, in seconds of the boot clock
  * @clock: lifetimes in seconds
- * @stats: counters of this SA
  * @list: among the peer's SAs, under the device's lock
  * @stop_work: frees @tfm, which may sleep
  * @free_work: frees the rest after a grace period
@@ -108,17 +109,17 @@ struct bhsec_sa {
 	atomic_t *transforms;
 	struct percpu_ref users;
 	refcount_t ref;
-	atomic64_t seq;
-	spinlock_t replay_lock;
-	struct bhsec_replay replay;
 	struct bhsec_lifetime soft;
 	struct bhsec_lifetime hard;
+	struct bhsec_stats __percpu *stats;
+	atomic64_t seq ____cacheline_aligned_in_smp;
+	spinlock_t replay_lock;
+	struct bhsec_replay replay;
 	atomic64_t used_packets;
 	atomic64_t used_bytes;
 	unsigned long soft_told;
 	time64_t added;
 	struct delayed_work clock;
-	struct bhsec_stats __percpu *stats;
 	struct list_head list;
 	struct rcu_work stop_work;
 	struct rcu_work free_work;
