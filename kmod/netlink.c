@@ -352,10 +352,45 @@ static int parse_dev(struct bhsec_device *bdev, const struct nlattr *attr,
 	return 0;
 }
 
+/**
+ * bhsec_nl_is_unicast - can a host have this address
+ * @addr: address, network byte order
+ * @is_ipv6: its family
+ *
+ * Return: true if so.
+ */
+bool bhsec_nl_is_unicast(const void *addr, bool is_ipv6)
+{
+	__be32 v4;
+
+	if (is_ipv6)
+		return !ipv6_addr_any(addr) && !ipv6_addr_is_multicast(addr);
+	memcpy(&v4, addr, sizeof(v4));
+	return !ipv4_is_zeronet(v4) && !ipv4_is_multicast(v4) &&
+	       !ipv4_is_lbcast(v4);
+}
+
+/* The source of outer packets; none given is none changed, zero is any. */
+static int parse_local(const struct nlattr *attr, void *addr, bool is_ipv6,
+		       struct netlink_ext_ack *extack)
+{
+	if (!attr)
+		return 0;
+	if (memchr_inv(nla_data(attr), 0, nla_len(attr)) &&
+	    !bhsec_nl_is_unicast(nla_data(attr), is_ipv6)) {
+		NL_SET_ERR_MSG_ATTR(extack, attr,
+				    "a local address is a unicast address, or zero for any");
+		return -EINVAL;
+	}
+	memcpy(addr, nla_data(attr), nla_len(attr));
+	return 0;
+}
+
 static int parse_settings(struct bhsec_device *bdev, struct genl_info *info,
 			  struct bhsec_settings *settings)
 {
 	struct nlattr **attrs = info->attrs;
+	int err;
 
 	if (attrs[BHSEC_A_DEVICE_PORT])
 		settings->port = nla_get_u16(attrs[BHSEC_A_DEVICE_PORT]);
@@ -367,12 +402,13 @@ static int parse_settings(struct bhsec_device *bdev, struct genl_info *info,
 		settings->df = nla_get_u32(attrs[BHSEC_A_DEVICE_DF]);
 	if (attrs[BHSEC_A_DEVICE_WINDOW])
 		settings->window = nla_get_u32(attrs[BHSEC_A_DEVICE_WINDOW]);
-	if (attrs[BHSEC_A_DEVICE_LOCAL4])
-		settings->local4 = nla_get_in_addr(attrs[BHSEC_A_DEVICE_LOCAL4]);
-	if (attrs[BHSEC_A_DEVICE_LOCAL6])
-		settings->local6 = nla_get_in6_addr(attrs[BHSEC_A_DEVICE_LOCAL6]);
-	if (!attrs[BHSEC_A_DEVICE_DEV])
-		return 0;
+	err = parse_local(attrs[BHSEC_A_DEVICE_LOCAL4], &settings->local4, false,
+			  info->extack);
+	if (!err)
+		err = parse_local(attrs[BHSEC_A_DEVICE_LOCAL6], &settings->local6,
+				  true, info->extack);
+	if (err || !attrs[BHSEC_A_DEVICE_DEV])
+		return err;
 	return parse_dev(bdev, attrs[BHSEC_A_DEVICE_DEV], &settings->ifindex,
 			 info->extack);
 }
@@ -428,12 +464,20 @@ static int dev_set(struct sk_buff *skb, struct genl_info *info)
 	return err;
 }
 
+/* An object with its longest lists fits, whatever the last reader took. */
+static int dump_start(struct netlink_callback *cb)
+{
+	cb->min_dump_alloc = REPLY_MAX;
+	return 0;
+}
+
 #define OP(command, policy_, doit_, dumpit_, flags_)			\
 	{								\
 		.cmd = command,						\
 		.policy = policy_,					\
 		.maxattr = ARRAY_SIZE(policy_) - 1,			\
 		.doit = doit_,						\
+		.start = dump_start,					\
 		.dumpit = dumpit_,					\
 		.flags = flags_,					\
 	}

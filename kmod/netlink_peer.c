@@ -163,17 +163,6 @@ static int parse_prefixes(const struct nlattr *attr, struct bhsec_prefixes **out
 	return 0;
 }
 
-static bool is_unicast(const void *addr, bool is_ipv6)
-{
-	__be32 v4;
-
-	if (is_ipv6)
-		return !ipv6_addr_any(addr) && !ipv6_addr_is_multicast(addr);
-	memcpy(&v4, addr, sizeof(v4));
-	return !ipv4_is_zeronet(v4) && !ipv4_is_multicast(v4) &&
-	       !ipv4_is_lbcast(v4);
-}
-
 static int parse_endpoint(struct genl_info *info,
 			  struct bhsec_endpoint **endpoint)
 {
@@ -188,7 +177,7 @@ static int parse_endpoint(struct genl_info *info,
 	}
 	is_ipv6 = nla_len(addr) == 16;
 	if ((!is_ipv6 && nla_len(addr) != 4) ||
-	    !is_unicast(nla_data(addr), is_ipv6)) {
+	    !bhsec_nl_is_unicast(nla_data(addr), is_ipv6)) {
 		NL_SET_ERR_MSG_ATTR(info->extack, addr,
 				    "an endpoint is a unicast IPv4 or IPv6 address");
 		return -EINVAL;

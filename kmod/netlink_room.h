@@ -19,6 +19,7 @@ void bhsec_nl_device_put(struct bhsec_device *bdev);
 int bhsec_nl_underlay_allowed(struct bhsec_device *bdev, struct sk_buff *skb,
 			      const struct nlattr *attr,
 			      struct netlink_ext_ack *extack);
+bool bhsec_nl_is_unicast(const void *addr, bool is_ipv6);
 int bhsec_nl_put_stats(struct sk_buff *msg, int attr,
 		       struct bhsec_stats __percpu *stats);
 int bhsec_nl_reply(struct genl_info *info,
