@@ -120,13 +120,17 @@ const char *key_parse(const char *text, size_t len, uint32_t cipher,
 	hex = decode_hex(text, len, key->bytes, sizeof(key->bytes));
 	if (hex == need)
 		return NULL;
+	if (hex >= 0) {
+		key_wipe(key);
+		return wrong_length(hex, cipher);
+	}
 	base64 = decode_base64(text, len, key->bytes, sizeof(key->bytes));
 	if (base64 == need)
 		return NULL;
 	key_wipe(key);
-	if (hex < 0 && base64 < 0)
+	if (base64 < 0)
 		return "the key is neither hexadecimal nor base64";
-	return wrong_length(hex >= 0 ? hex : base64, cipher);
+	return wrong_length(base64, cipher);
 }
 
 static ssize_t read_all(int fd, char *text, size_t size)
