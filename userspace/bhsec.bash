@@ -2,7 +2,9 @@
 # Completion of bhsec(8) for bash.
 
 _bhsec_devices() {
-	ip -o link show "$@" 2>/dev/null | sed 's/^[0-9]*: \([^:@]*\).*/\1/'
+	# Bash expands the words of a list: a name can be any text, $(...) too.
+	ip -o link show "$@" 2>/dev/null |
+		sed -n 's/^[0-9]*: \([A-Za-z0-9._-]*\)[:@].*/\1/p'
 }
 
 _bhsec_peers() {
