@@ -45,7 +45,7 @@ def delivered(t, send, inners):
     check_equal(wait_counted(t.stats, before, len(inners)), {
         "rx_packets": len(inners), "rx_bytes": sum(map(len, inners))},
         "counters")
-    check_packets(capture.stop(), inners)
+    check_packets(capture.stop(len(inners)), inners)
 
 
 def with_file(content):

@@ -55,8 +55,10 @@ class Capture:
         wait_for(lambda: sum(bool(of(frame)) for frame in list(self.frames))
                  >= count, what=f"{count} frames")
 
-    def stop(self):
-        """Ends when a while has passed without a frame; returns them all."""
+    def stop(self, least=0):
+        """Ends when a while has passed without a frame; returns them all. A
+        counter can move before its packet is seen: least waits for that many."""
+        self.wait(least)
         self.over.set()
         self.thread.join()
         self.sock.close()

@@ -60,7 +60,7 @@ def outer_classes(t, packets):
         send(t, packet)
     wait_counted(t.stats, before, len(packets))
     seen = {}
-    for outer in map(outer_of, capture.stop()):
+    for outer in map(outer_of, capture.stop(len(packets))):
         esp = outer and esp_in(outer)
         if esp and esp[:4] == t.spi_out.to_bytes(4, "big"):
             plain = unseal(t.out, esp)
@@ -119,7 +119,7 @@ def inward(t, inner):
     check_equal(wait_counted(t.stats, before, 16), {
         "rx_packets": 15, "rx_bytes": sum(map(len, wanted)), "malformed": 1},
         "counters")
-    check_packets(capture.stop(), wanted)
+    check_packets(capture.stop(len(wanted)), wanted)
 
 
 def both_inward(t):

@@ -189,31 +189,33 @@ def keepalives(capture, t):
             and outer.payload[8:] == KEEPALIVE]
 
 
-def keeps_alive(t):
-    """Silence brings them, packets take their place, 0 ends them."""
-    a.cli("peer", "set", t.dev, t.peer, "roam", "off", "endpoint",
-          t.endpoint("b"))
-    before = t.stats()
+@case("keepalives when nothing else is sent, until they are set to 0")
+def _():
+    udp_ones = made[:2]
+    a.bhsec("".join(f"peer set {t.dev} {t.peer} roam off endpoint "
+                    f"{t.endpoint('b')}\n" for t in udp_ones))
+    before = [t.stats() for t in udp_ones]
     capture = Capture(b, link.if_b, outgoing=False)
-    a.cli("peer", "set", t.dev, t.peer, "keepalive", 1)
-    check_equal(a.peer(t.dev, t.peer)["keepalive"], 1, "keepalive shown")
-    wait_for(lambda: len(keepalives(capture, t)) >= 3, what="keepalives")
-    check_equal(set(keepalives(capture, t)), {(t.port, t.port)}, "their ports")
-    check_equal(t.stats(), before, "counters")
-    a.cli("peer", "set", t.dev, t.peer, "keepalive", 0)
+    a.bhsec("".join(f"peer set {t.dev} {t.peer} keepalive 1\n"
+                    for t in udp_ones))
+    for t in udp_ones:
+        check_equal(a.peer(t.dev, t.peer)["keepalive"], 1, "keepalive shown")
+        wait_for(lambda: len(keepalives(capture, t)) >= 3,
+                 what=f"keepalives, {name(t)}")
+        check_equal(set(keepalives(capture, t)), {(t.port, t.port)},
+                    "their ports")
+    check_equal([t.stats() for t in udp_ones], before, "counters")
+    a.bhsec("".join(f"peer set {t.dev} {t.peer} keepalive 0\n"
+                    for t in udp_ones))
     capture.stop()
-    check_equal(silent(t, 1.5), [], "keepalives after the end")
+    check_equal(silent(udp_ones, 1.5), [], "keepalives after the end")
 
 
-def silent(t, seconds):
+def silent(some, seconds):
     capture = Capture(b, link.if_b, outgoing=False)
     time.sleep(seconds)
     capture.stop()
-    return keepalives(capture, t)
-
-
-for t in made[:2]:
-    add_case(f"{name(t)}: keepalives when nothing else is sent", keeps_alive, t)
+    return [one for t in some for one in keepalives(capture, t)]
 
 
 @case("traffic takes the place of keepalives")
@@ -237,10 +239,10 @@ def _():
     t = made[0]
     a.cli("peer", "set", t.dev, t.peer, "keepalive", 1)
     a.ip(f"link set {t.dev} down\n")
-    check_equal(silent(t, 2.5), [], "keepalives of a device that is down")
+    check_equal(silent([t], 2.5), [], "keepalives of a device that is down")
     a.ip(f"link set {t.dev} up\n")
     a.bhsec(f"sa del {t.dev} {t.peer} out spi {t.out.spi}\n")
-    check_equal(silent(t, 2.5), [], "keepalives without an outbound SA")
+    check_equal(silent([t], 2.5), [], "keepalives without an outbound SA")
 
 
 @case("raw ESP has no keepalives")
