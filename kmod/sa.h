@@ -95,7 +95,7 @@ struct bhsec_sa_config {
  */
 struct bhsec_sa {
 	struct rhash_head in_node;
-	struct rhlist_head out_node;
+	struct hlist_node out_node;
 	__be32 spi;
 	u8 cipher;
 	bool outbound;

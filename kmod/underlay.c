@@ -2,6 +2,7 @@
 /*
  * What bhsec keeps of an underlay netns: its SAs by SPI, its UDP ports.
  */
+#include <linux/hashtable.h>
 #include <linux/netdevice.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -28,15 +29,13 @@ static const struct rhashtable_params inbound_params = {
 	.automatic_shrinking = true,
 };
 
-static const struct rhashtable_params outbound_params = {
-	.key_len = sizeof_field(struct bhsec_sa, spi),
-	.key_offset = offsetof(struct bhsec_sa, spi),
-	.head_offset = offsetof(struct bhsec_sa, out_node),
-	.automatic_shrinking = true,
-};
-
-/* SPI -> outbound SAs of every netns. */
-static struct rhltable outbound;
+/*
+ * SPI -> outbound SAs of every netns. The far ends choose these SPIs, so some
+ * are the same, and all may be where somebody wills it: then an rhltable would
+ * walk them all to delete one, under rtnl where a device goes.
+ */
+static DEFINE_HASHTABLE(outbound, 12);
+static DEFINE_SPINLOCK(outbound_lock);
 
 /**
  * struct bhsec_port - UDP sockets of one port in one netns
@@ -110,12 +109,11 @@ struct bhsec_sa *bhsec_underlay_sender(const struct net *net, __be32 spi,
 				       const void *addr, bool is_ipv6)
 {
 	const struct bhsec_endpoint *endpoint;
-	struct rhlist_head *list, *pos;
 	struct bhsec_sa *sa;
 
-	list = rhltable_lookup(&outbound, &spi, outbound_params);
-	rhl_for_each_entry_rcu(sa, pos, list, out_node) {
-		if (rcu_access_pointer(sa->peer->bdev->underlay) != net)
+	hash_for_each_possible_rcu(outbound, sa, out_node, (__force u32)spi) {
+		if (sa->spi != spi ||
+		    rcu_access_pointer(sa->peer->bdev->underlay) != net)
 			continue;
 		endpoint = rcu_dereference(sa->peer->endpoint);
 		if (endpoint && endpoint->is_ipv6 == is_ipv6 &&
@@ -128,7 +126,7 @@ struct bhsec_sa *bhsec_underlay_sender(const struct net *net, __be32 spi,
 /**
  * bhsec_underlay_any_sent - has an SA of any netns made this packet
  * @esp: its first BHSEC_ESP_HEAD bytes
- * @known: goes up by one where the SPI is one that we send to
+ * @known: goes up by one where it is not, but the SPI is one that we send to
  *
  * The IV is the sequence number XOR a secret: nobody else can make a pair that
  * fits, and have the packets of others taken for ours.
@@ -139,7 +137,7 @@ struct bhsec_sa *bhsec_underlay_sender(const struct net *net, __be32 spi,
  */
 bool bhsec_underlay_any_sent(const u8 *esp, unsigned int *known)
 {
-	struct rhlist_head *list, *pos;
+	bool is_known = false;
 	struct bhsec_sa *sa;
 	__be32 spi, low;
 	__be64 iv;
@@ -148,13 +146,15 @@ bool bhsec_underlay_any_sent(const u8 *esp, unsigned int *known)
 	memcpy(&spi, esp, sizeof(spi));
 	memcpy(&low, esp + 4, sizeof(low));
 	memcpy(&iv, esp + 8, sizeof(iv));
-	list = rhltable_lookup(&outbound, &spi, outbound_params);
-	*known += !!list;
-	rhl_for_each_entry_rcu(sa, pos, list, out_node) {
+	hash_for_each_possible_rcu(outbound, sa, out_node, (__force u32)spi) {
+		if (sa->spi != spi)
+			continue;
+		is_known = true;
 		seq = be64_to_cpu(iv) ^ sa->iv_mask;
 		if (lower_32_bits(seq) == be32_to_cpu(low) && seq <= bhsec_sa_seq(sa))
 			return true;
 	}
+	*known += is_known;
 	return false;
 }
 
@@ -339,8 +339,12 @@ static int publish(struct net *net, struct bhsec_sa *sa,
 {
 	int err;
 
-	if (sa->outbound)
-		return rhltable_insert(&outbound, &sa->out_node, outbound_params);
+	if (sa->outbound) {
+		spin_lock(&outbound_lock);
+		hash_add_rcu(outbound, &sa->out_node, (__force u32)sa->spi);
+		spin_unlock(&outbound_lock);
+		return 0;
+	}
 	/* the ESP door takes an SPI that it knows, whatever the peer's encap */
 	if (bhsec_xfrm_has_spi(net, sa->spi)) {
 		NL_SET_ERR_MSG(extack, "the kernel's own IPsec has this SPI");
@@ -395,11 +399,14 @@ int bhsec_underlay_attach(struct bhsec_device *bdev, struct bhsec_sa *sa,
  */
 void bhsec_underlay_detach(struct bhsec_device *bdev, struct bhsec_sa *sa)
 {
-	if (sa->outbound)
-		rhltable_remove(&outbound, &sa->out_node, outbound_params);
-	else
+	if (sa->outbound) {
+		spin_lock(&outbound_lock);
+		hash_del_rcu(&sa->out_node);
+		spin_unlock(&outbound_lock);
+	} else {
 		rhashtable_remove_fast(&bhsec_net(underlay_of(bdev))->inbound,
 				       &sa->in_node, inbound_params);
+	}
 	if (sa->peer->encap == BHSEC_ENCAP_UDP)
 		release_port(bdev);
 }
@@ -473,16 +480,8 @@ static struct pernet_operations bhsec_net_ops = {
  */
 int bhsec_underlay_init(void)
 {
-	int err;
-
-	err = rhltable_init(&outbound, &outbound_params);
-	if (err)
-		return err;
 	/* a subsystem exits after the netns' devices, whose packets look in here */
-	err = register_pernet_subsys(&bhsec_net_ops);
-	if (err)
-		rhltable_destroy(&outbound);
-	return err;
+	return register_pernet_subsys(&bhsec_net_ops);
 }
 
 /**
@@ -493,5 +492,4 @@ int bhsec_underlay_init(void)
 void bhsec_underlay_exit(void)
 {
 	unregister_pernet_subsys(&bhsec_net_ops);
-	rhltable_destroy(&outbound);
 }
