@@ -3,7 +3,6 @@
  * Netlink requests about SAs.
  */
 #include <linux/string.h>
-#include <linux/ktime.h>
 
 #include "aead.h"
 #include "compat.h"
@@ -276,7 +275,7 @@ static int put_sa(struct sk_buff *msg, void *object)
 {
 	struct bhsec_sa *sa = object;
 	struct bhsec_peer *peer = sa->peer;
-	u64 age = ktime_get_boottime_seconds() - sa->added;
+	u64 age = bhsec_sa_age(sa);
 
 	if (nla_put_u32(msg, BHSEC_A_SA_IFINDEX, peer->bdev->dev->ifindex) ||
 	    nla_put_string(msg, BHSEC_A_SA_PEER, peer->name) ||

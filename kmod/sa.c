@@ -7,6 +7,7 @@
  * an expired one still says why nothing passes.
  */
 #include <linux/ktime.h>
+#include <linux/math64.h>
 #include <linux/mm.h>
 #include <linux/netlink.h>
 #include <linux/once.h>
@@ -123,6 +124,17 @@ static void sa_soften(struct bhsec_sa *sa)
 		sa_tell(sa, BHSEC_EVENT_SOFT);
 }
 
+/**
+ * bhsec_sa_age - how long ago an SA was added
+ * @sa: the SA
+ *
+ * Return: the seconds that have passed in full.
+ */
+u64 bhsec_sa_age(const struct bhsec_sa *sa)
+{
+	return div_u64(ktime_get_boottime_ns() - sa->added, NSEC_PER_SEC);
+}
+
 /* Seconds from now to the next limit, 0 if there is none left to wait for. */
 static u64 seconds_to_wait(const struct bhsec_sa *sa, u64 age)
 {
@@ -137,24 +149,24 @@ static void sa_arm_clock(struct bhsec_sa *sa, u64 age)
 {
 	u64 wait = seconds_to_wait(sa, age);
 
+	/* the jiffy that has begun is not a whole one */
 	if (wait)
 		queue_delayed_work(bhsec_workqueue, &sa->clock,
-				   min_t(u64, wait, CLOCK_STEP_SECONDS) * HZ);
+				   min_t(u64, wait, CLOCK_STEP_SECONDS) * HZ + 1);
 }
 
 static void sa_clock(struct work_struct *work)
 {
 	struct bhsec_sa *sa = container_of(to_delayed_work(work),
 					   struct bhsec_sa, clock);
-	u64 age = ktime_get_boottime_seconds() - sa->added;
+	u64 age = bhsec_sa_age(sa);
 
-	if (sa->hard.seconds && age >= sa->hard.seconds) {
-		sa_expire(sa);
-		return;
-	}
 	if (sa->soft.seconds && age >= sa->soft.seconds)
 		sa_soften(sa);
-	sa_arm_clock(sa, age);
+	if (sa->hard.seconds && age >= sa->hard.seconds)
+		sa_expire(sa);
+	else
+		sa_arm_clock(sa, age);
 }
 
 static int sa_init_replay(struct bhsec_sa *sa,
@@ -192,7 +204,7 @@ static struct bhsec_sa *sa_alloc(struct bhsec_peer *peer,
 	sa->hard = config->hard;
 	sa->iv_mask = get_random_u64();
 	sa->key_digest = digest_of(config);
-	sa->added = ktime_get_boottime_seconds();
+	sa->added = ktime_get_boottime_ns();
 	atomic_set(&sa->state, BHSEC_SA_STATE_ACTIVE);
 	atomic64_set(&sa->seq, config->seq);
 	refcount_set(&sa->ref, 2);

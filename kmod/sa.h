@@ -87,7 +87,7 @@ struct bhsec_sa_config {
  * @used_packets: counted while a lifetime in packets is set
  * @used_bytes: counted while a lifetime in bytes is set
  * @soft_told: bit 0, the soft event was sent
- * @added: when, in seconds of the boot clock
+ * @added: when, in nanoseconds of the boot clock
  * @clock: lifetimes in seconds
  * @list: among the peer's SAs, under the device's lock
  * @stop_work: frees @tfm, which may sleep
@@ -118,7 +118,7 @@ struct bhsec_sa {
 	atomic64_t used_packets;
 	atomic64_t used_bytes;
 	unsigned long soft_told;
-	time64_t added;
+	u64 added;
 	struct delayed_work clock;
 	struct list_head list;
 	struct rcu_work stop_work;
@@ -133,6 +133,7 @@ struct bhsec_sa *bhsec_sa_add(struct bhsec_peer *peer,
 struct bhsec_sa *bhsec_sa_find(struct bhsec_peer *peer, u32 spi, bool outbound);
 void bhsec_sa_del(struct bhsec_sa *sa);
 u64 bhsec_sa_dscp(const struct bhsec_sa *sa);
+u64 bhsec_sa_age(const struct bhsec_sa *sa);
 u64 bhsec_sa_seq(struct bhsec_sa *sa);
 
 int bhsec_sa_enter(struct bhsec_sa *sa);
