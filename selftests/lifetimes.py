@@ -4,17 +4,30 @@
 and goes on, hard stops exactly there, tells once, and leaves the SA listed."""
 
 from lib import *
+from libnetlink import Genl
 
 INNER = 100                 # bytes of each inner packet
 DATA = bytes(INNER - 28)
 MORE = 5                    # packets sent beyond what passes
-HARD_SECONDS = 3
+IN, AES_GCM_256 = 0, 1
+SOFT_SECONDS = 2
+# Before the last of them a packet has to get through after the soft event.
+HARD_SECONDS = 4, 12, 36
+
+
+class Clocked(Monitor):
+    """Each event with the time at which it was here."""
+
+    def collect(self):
+        for line in self.process.stdout:
+            self.events.append({**json.loads(line), "at": time.monotonic()})
+
 
 a, b = Ns("a"), Ns("b")
 link = veth(a, b)
 udp_sink(a)
 udp_sink(b)
-monitor = Monitor(a)
+monitor = Clocked(a)
 
 # Limit, and how many packets of INNER bytes pass.
 COUNTED = [
@@ -27,12 +40,12 @@ COUNTED = [
     ("hard-packets 4 hard-bytes 100000", 4),
 ]
 SOFT_ONLY = ["soft-packets 3", "soft-bytes 250", "soft-packets 12 hard-packets 100"]
-SECONDS = f"soft-seconds 1 hard-seconds {HARD_SECONDS}"
 
 limits = [(limit, passes, direction) for direction in ("out", "in")
-          for limit, passes in [*COUNTED, *((soft, None) for soft in SOFT_ONLY),
-                                (SECONDS, None)]]
-made = tunnels(a, b, link, [{} for _ in limits], far="bhsec")
+          for limit, passes in [*COUNTED,
+                                *((soft, None) for soft in SOFT_ONLY)]]
+timed, *made = tunnels(a, b, link, [{} for _ in range(len(limits) + 1)],
+                       far="bhsec")
 
 
 class Limited:
@@ -116,24 +129,62 @@ def soft_only(one):
     check_equal(one.listed()["state"], "active", "state")
 
 
-def by_time(one):
-    monitor.wait(one.sa.spi, "expired")
+def passes_between(one, hard):
+    """Ends as it should, each thing not before its second; False where the
+    guest stood still for so long that nothing could be sent in between."""
+    armed = time.monotonic()
+    arm([one])
+    soft, = monitor.wait(one.sa.spi, "soft")
+    moved = one.moved_by(1)
+    expired, = monitor.wait(one.sa.spi, "expired")
     check_equal([e["event"] for e in monitor.of(one.sa.spi)],
                 ["soft", "expired"], "events")
-    listed = one.listed()
-    check_equal(listed["state"], "expired", "state")
-    check(listed["age"] >= HARD_SECONDS, f"age {listed['age']}")
+    for event, seconds in (soft, SOFT_SECONDS), (expired, hard):
+        age = event["at"] - armed
+        check(age >= seconds, f"{event['event']} after {age:.3f} s")
+    check_equal(one.listed()["state"], "expired", "state")
     check_equal(one.moved_by(MORE), {"expired": MORE}, "counters")
+    if moved == {"expired": 1}:
+        return False
+    check_equal(moved, {f"{one.traffic}_packets": 1,
+                        f"{one.traffic}_bytes": INNER}, "after the soft event")
+    return True
+
+
+def by_time(direction):
+    for hard in HARD_SECONDS:
+        limit = f"soft-seconds {SOFT_SECONDS} hard-seconds {hard}"
+        if passes_between(Limited(timed, limit, direction), hard):
+            return
+    raise Failure(f"nothing passed between {SOFT_SECONDS} s and {hard} s")
 
 
 for _one, _passes in cases:
     _what = f"{_one.limit}, {_one.direction}bound"
-    if _one.limit == SECONDS:
-        add_case(f"{_what}: soft, then the end", by_time, _one)
-    elif _passes:
+    if _passes:
         add_case(f"{_what}: {_passes} packets pass", counted, _one, _passes)
     else:
         add_case(f"{_what}: told once, goes on", soft_only, _one)
+for _direction in "out", "in":
+    add_case(f"seconds, {_direction}bound: soft, traffic goes on, then the end",
+             by_time, _direction)
+
+
+@case("seconds are whole ones, wherever in a second they begin")
+def _():
+    nl, armed = Genl(a), {}
+    # A clock that knows full seconds only is wrong before their ends.
+    wait_for(lambda: time.clock_gettime(time.CLOCK_BOOTTIME) % 1 > 0.9)
+    for _ in range(25):
+        sa = timed.new_sa()
+        armed[sa.spi] = time.monotonic()
+        nl.do("sa-add", ifname="bh0", peer=timed.peer, direction=IN, spi=sa.spi,
+              cipher=AES_GCM_256, key=sa.key, soft_seconds=1, hard_seconds=2)
+    for spi, begin in armed.items():
+        for name, seconds in ("soft", 1), ("expired", 2):
+            event, = monitor.wait(spi, name)
+            age = event["at"] - begin
+            check(age >= seconds, f"{name} after {age:.3f} s")
 
 
 @case("an expired SA holds its place until a new one comes, which works")
