@@ -271,6 +271,15 @@ static void opened(bhsec_crypto_arg *arg, int err)
 		post(bhsec_crypto_data(arg), err);
 }
 
+/* What a datagram that is not looked into says of itself, 0 if nothing. */
+static u64 claimed_seq(const struct sk_buff *skb)
+{
+	struct ip_esp_hdr esph = {};
+
+	skb_copy_bits(skb, 0, &esph, sizeof(esph));
+	return ntohl(esph.seq_no);
+}
+
 /* Returns 0 if the operation went on its way, or a counter. */
 static unsigned int open_datagram(struct bhsec_sa *sa, struct sk_buff *skb,
 				  u64 seq)
@@ -337,5 +346,5 @@ void bhsec_esp_in(struct bhsec_sa *sa, struct sk_buff *skb, u32 encap)
 		return;
 	bhsec_sa_leave(sa);
 drop:
-	drop(sa, skb, seq, counter);
+	drop(sa, skb, seq ?: claimed_seq(skb), counter);
 }
