@@ -1,14 +1,19 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
 """What is not to be accepted: each datagram ends in the counter of its cause,
-nothing else moves, nothing is delivered, and the SA goes on working."""
+nothing else moves, nothing is delivered, and the SA goes on working. What is
+auditable is told to who listens, and told so often and no more."""
 
 import itertools
 
 from lib import *
 from libesp import *
+from libnetlink import Genl, SPEC
 
 WINDOWS = 1, 32, 64, 65536
+IN = 0
+CE = 3                      # congestion experienced, in the outer TOS
+EVENTS_PER_SECOND, FLOOD = 20, 200
 PAYLOAD = b"0123456789abcdef"
 # Below this an ESP packet cannot hold its own header, trailer and ICV.
 ESP_MIN = HEAD + 2 + ICV
@@ -294,6 +299,104 @@ def wrong_encapsulation():
         goes_on(t)
 
 
+# Events
+
+def event_number(event):
+    enum = next(d for d in SPEC["definitions"] if d["name"] == "event")
+    return [entry["name"] if isinstance(entry, dict) else entry
+            for entry in enum["entries"]].index(event)
+
+
+def listener():
+    """Limits count what somebody listens to only, so they begin with it."""
+    nl = Genl(a)
+    nl.join("events")
+    return nl
+
+
+def audited(t):
+    """(event, number, ESP, how it is sent) of each that a peer has."""
+    inner = inner_of(t)
+    plain = inner + trailer(len(inner), NEXT_IPV4)
+    foreign = udp("10.99.0.1", t.inner("a", 4), 7, SINK_PORT, PAYLOAD)
+    unpadded = inner + b"\2\1" + bytes((2, NEXT_IPV4))
+    other = {"encap": "esp" if t.encap == "udp" else "udp"}
+
+    def one(event, plain, change=bytes, **how):
+        seq = next(numbers[t])
+        return event, seq, change(seal(t.in_, seq, plain)), how
+    first = one("selector", foreign + trailer(len(foreign), NEXT_IPV4))
+    return [
+        first, ("replay", *first[1:]),
+        one("auth", plain, lambda esp: with_bit(esp, 8 * len(esp) - 1)),
+        one("malformed", plain, lambda esp: esp[:ESP_MIN - 1]),
+        one("malformed", bytes(38) + trailer(38, NEXT_IPV4)),
+        one("malformed", plain, tos=CE),
+        one("padding", unpadded),
+        one("encap", plain, **other),
+    ]
+
+
+def of_a_peer(t):
+    nl = listener()
+    for event, seq, esp, how in audited(t):
+        wires[t].send(esp, **how)
+        check_equal(nl.event(PATIENCE), {
+            "event": event_number(event), "ifindex": a.ifindex("bh0"),
+            "ifname": "bh0", "peer": t.peer, "direction": IN,
+            "spi": t.in_.spi, "seq": seq, "src": address(t.b_outer),
+            "dst": address(t.a_outer), "suppressed": 0}, f"event {event}")
+    goes_on(t)
+    check_equal(nl.event(0), None, "one more event")
+
+
+def of_nobody():
+    nl, t = listener(), in_udp
+    sa = t.new_sa()
+    wires[t].send(seal_packet(sa, 77, inner_of(t)))
+    check_equal(nl.event(PATIENCE), {
+        "event": event_number("no-sa"), "spi": sa.spi, "seq": 77,
+        "src": address(t.b_outer), "dst": address(t.a_outer),
+        "suppressed": 0}, "event")
+    goes_on(t)
+    check_equal(nl.event(0), None, "one more event")
+
+
+def flood():
+    """One kind's limit is none of another's, and what it holds back is told
+    by the first event after it."""
+    nl, t, seen = listener(), in_udp, []
+
+    def told():
+        seen.extend(iter(lambda: nl.event(0), None))
+        return len(seen) + sum(event["suppressed"] for event in seen)
+    esp, other = (seal_packet(t.in_, next(numbers[t]), inner_of(t))
+                     for _ in range(2))
+    time.sleep(1.1)     # the limit's second ends, whoever began it
+    wires[t].send(esp)
+    before, begin = t.stats(), time.monotonic()
+    for _ in range(FLOOD):
+        wires[t].send(esp)
+    check_equal(wait_counted(t.stats, before, FLOOD), {"replay": FLOOD},
+                "counters")
+    seconds = int(time.monotonic() - begin) + 1
+    wires[t].send(with_bit(other, 8 * len(other) - 1))
+    time.sleep(1.1)
+    for count in FLOOD + 2, FLOOD + 3:
+        wires[t].send(esp)
+        wait_for(lambda: told() >= count, what="events")
+        check_equal(told(), count, "events and suppressed ones")
+    auth = event_number("auth")
+    check_equal([event["suppressed"] for event in seen
+                 if event["event"] == auth], [0], "suppressed by another kind")
+    held = [event["suppressed"] for event in seen if event["event"] != auth]
+    check_equal(held[:EVENTS_PER_SECOND], [0] * EVENTS_PER_SECOND,
+                "suppressed before the limit")
+    check(len(held) - 2 <= EVENTS_PER_SECOND * seconds,
+          f"{len(held) - 2} events within {seconds} s")
+    check_equal(held[-1], 0, "suppressed since the last one")
+
+
 for t in made:
     add_case(f"{name(t)}: every bit of a packet counts", tampered, t)
 for t in made:
@@ -316,5 +419,11 @@ for t in made[:2]:
     add_case(f"{name(t)}: flow confidentiality bytes are cut", flow_padding, t)
     add_case(f"{name(t)}: garbage inside is malformed", garbage_inside, t)
 add_case("the other encapsulation is encap", wrong_encapsulation)
+for t in made[:2]:
+    add_case(f"{name(t)}: an event says what was refused, and whose",
+             of_a_peer, t)
+add_case("an SPI that nobody has is an event too", of_nobody)
+add_case(f"{EVENTS_PER_SECOND} events of a kind a second, the rest are counted",
+         flood)
 
 main()
