@@ -8,102 +8,146 @@ from lib import *
 from libesp import address, esp_of
 
 NETLINK_NETFILTER, GROUP_CONNTRACK_NEW = 12, 1
+CTA_PROTO_NUM = 1
+SHAPES = [(encap, family) for encap in ("udp", "esp") for family in (4, 6)]
+PACKETS = 40
+TIMEOUT = 120               # seconds of a mapping, many times a guest's pauses
 
-RULES = """
-table inet filter {
-	counter established { }
-	counter fresh { }
-	chain input {
-		type filter hook input priority 0; policy accept;
-		iifname "%(dev)s" %(match)s jump tunnel
-	}
-	chain tunnel {
-		ct state established counter name established accept
-		counter name fresh
-	}
-}
+CHAIN = """
+	counter {name}_established {{ }}
+	counter {name}_fresh {{ }}
+	chain {name} {{
+		ct state established counter name {name}_established accept
+		counter name {name}_fresh
+	}}
 """
 
 
-class Site:
-    """Host a with a firewall and a tunnel to b."""
+def gone(module):
+    """Unloads it with all that stands on it."""
+    place = f"/sys/module/{module}"
+    if os.path.isdir(f"{place}/holders"):
+        for holder in os.listdir(f"{place}/holders"):
+            gone(holder)
+        subprocess.run(["rmmod", module], check=False, capture_output=True)
+    return not os.path.exists(place)
 
-    def __init__(self, encap, family):
+
+class Site:
+    """Host a with a firewall and a tunnel of each shape to b."""
+
+    def __init__(self):
         self.a, self.b = Ns("a"), Ns("b")
+        # Rules would load it: was it there before bhsec?
+        self.was_tracking = os.path.exists("/sys/module/nf_conntrack")
         self.link = veth(self.a, self.b)
-        match = ("meta l4proto esp" if encap == "esp" else
-                 f"udp dport {ESP_PORT}")
         self.news = self.a.socket(socket.AF_NETLINK, socket.SOCK_RAW,
                                   NETLINK_NETFILTER)
+        self.a.run(["nft", "-f", "-"], input=self.rules())
         self.news.bind((0, GROUP_CONNTRACK_NEW))
-        self.a.run(["nft", "-f", "-"], input=RULES % {
-            "dev": self.link.if_a, "match": match})
-        self.t = tunnel_xfrm(self.a, self.b, self.link, encap=encap,
-                             family=family)
-        udp_echo(self.b, self.t.b_inner4)
+        self.tunnels = dict(zip(SHAPES, tunnels(self.a, self.b, self.link, [
+            {"encap": encap, "family": family} for encap, family in SHAPES])))
+        for ns in self.a, self.b:
+            udp_echo(ns, "0.0.0.0")
 
-    def exchange(self, count=40):
-        udp_exchange(self.a, self.t.b_inner4, range(count), self.t.a_inner4)
+    @staticmethod
+    def match(encap, family):
+        return (f"meta nfproto ipv{family} " + (
+            "meta l4proto esp" if encap == "esp" else f"udp dport {ESP_PORT}"))
 
-    def counters(self):
-        listed = json.loads(self.a.run(["nft", "-j", "list", "counters"]).stdout)
-        return {entry["counter"]["name"]: entry["counter"]["packets"]
-                for entry in listed["nftables"] if "counter" in entry}
+    def rules(self):
+        chains = "".join(CHAIN.format(name="{}{}".format(*shape))
+                         for shape in SHAPES)
+        jumps = "".join("\t\tiifname {} {} jump {}{}\n".format(
+            self.link.if_a, self.match(*shape), *shape) for shape in SHAPES)
+        return (f"table inet filter {{\n{chains}\tchain input {{\n"
+                "\t\ttype filter hook input priority 0; policy accept;\n"
+                f"{jumps}\t}}\n}}\n")
 
-    def tracked(self):
+    def counters(self, encap, family):
+        """What the tunnel's have counted since the last call."""
+        listed = self.a.run(["nft", "-j", "reset", "counters"]).stdout
+        name = f"{encap}{family}_"
+        return {entry["counter"]["name"].removeprefix(name):
+                entry["counter"]["packets"]
+                for entry in json.loads(listed)["nftables"]
+                if entry.get("counter", {}).get("name", "").startswith(name)}
+
+    def forget(self):
+        """All flows, and what was said of them."""
+        self.a.run(["conntrack", "-F"])
+        self.tracked(next(iter(self.tunnels.values())))
+
+    def tracked(self, t):
         """How often connection tracking has met the tunnel."""
-        outer = address(self.t.a_outer), address(self.t.b_outer)
+        kind = socket.IPPROTO_UDP if t.encap == "udp" else socket.IPPROTO_ESP
+        parts = (address(t.a_outer), address(t.b_outer),
+                 struct.pack("=HHB", 5, CTA_PROTO_NUM, kind))
         self.news.setblocking(False)
         count = 0
         try:
             while message := self.news.recv(8192):
-                count += all(part in message for part in outer)
+                count += all(part in message for part in parts)
         except BlockingIOError:
             return count
 
 
-def is_tracked(encap, family):
-    site = Site(encap, family)
-    site.exchange()
-    check_equal(site.counters(), {"established": 40, "fresh": 0}, "counters")
-    check_equal(site.tracked(), 1, "flows of the tunnel")
-    clean_up()
+def outward(site, t):
+    """Host a speaks first."""
+    udp_exchange(site.a, t.b_inner4, range(PACKETS), t.a_inner4)
+    return {"established": PACKETS, "fresh": 0}
 
 
-def is_dropped(encap, family):
+def inward(site, t):
+    """The far end's first packet is nobody's answer."""
+    udp_exchange(site.b, t.a_inner4, range(PACKETS), t.b_inner4, burst=1)
+    return {"established": PACKETS - 1, "fresh": 1}
+
+
+def is_tracked(site, shape, begin):
+    t = site.tunnels[shape]
+    site.forget()
+    site.counters(*shape)
+    wanted = begin(site, t)
+    check_equal(site.counters(*shape), wanted, "counters")
+    check_equal(site.tracked(t), 1, "flows of the tunnel")
+
+
+def is_dropped(site, shape):
     """By its rule, before bhsec sees it."""
-    site = Site(encap, family)
-    site.exchange(4)
-    before = site.t.stats()
-    site.a.run(["nft", "insert", "rule", "inet", "filter", "tunnel", "counter",
-                "drop"])
+    t = site.tunnels[shape]
+    udp_exchange(site.a, t.b_inner4, range(4), t.a_inner4)
+    before = t.stats()
+    site.a.run(["nft", f"insert rule inet filter input {site.match(*shape)} "
+                       "counter drop"])
     with site.a.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
         capture = Capture(site.a, site.link.if_a, outgoing=False)
-        sock.bind((site.t.a_inner4, 0))
-        sock.sendto(b"x", (site.t.b_inner4, 7007))
-        wait_for(lambda: any(map(esp_of, list(capture.frames))), what="the reply")
+        sock.bind((t.a_inner4, 0))
+        sock.sendto(b"x", (t.b_inner4, 7007))
+        capture.wait(1, esp_of)
         capture.stop()
-    moved = difference(before, site.t.stats())
+    moved = difference(before, t.stats())
     check_equal(sorted(moved), ["tx_bytes", "tx_packets"], "counters")
-    clean_up()
 
 
-SHAPES = [(encap, family) for encap in ("udp", "esp") for family in (4, 6)]
+gone("nf_conntrack")
+site = Site()
+
+
+@case("connection tracking has come after the module")
+def _():
+    if site.was_tracking:
+        raise Skip("this kernel does not let go of it")
+    check(os.path.exists("/sys/module/nf_conntrack"), "it did not come")
+
 
 for shape in SHAPES:
-    add_case("{} over IPv{}: one established flow".format(*shape),
-             is_tracked, *shape)
+    for begin in outward, inward:
+        add_case("{} over IPv{}: one established flow, begun {}".format(
+            *shape, begin.__name__), is_tracked, site, shape, begin)
 for shape in SHAPES:
     add_case("{} over IPv{}: a drop rule drops".format(*shape),
-             is_dropped, *shape)
-
-
-@case("the module may come after connection tracking, too")
-def _():
-    subprocess.run(["rmmod", "bhsec"], check=True)
-    subprocess.run(["modprobe", "bhsec"], check=True)
-    for shape in SHAPES:
-        is_tracked(*shape)
+             is_dropped, site, shape)
 
 
 # A base station behind a box that translates its address
@@ -147,6 +191,12 @@ table ip nat {{
 """)
         self.box.run(["conntrack", "-F"])
 
+    def time_left(self, port):
+        """Seconds that the box will keep the mapping to a port."""
+        with self.box, open("/proc/thread-self/net/nf_conntrack") as lines:
+            return max((int(line.split()[4]) for line in lines
+                        if f"dport={port} " in line), default=0)
+
     def seen_at(self):
         return self.core.peer("bh0", "p").get("endpoint")
 
@@ -157,9 +207,11 @@ table ip nat {{
         udp_exchange(self.core, "10.1.0.1", range(8), "10.2.0.1")
 
 
+net = Translated()
+
+
 @case("a peer behind a NAT is found, and found again when its mapping changes")
 def _():
-    net = Translated()
     check_equal(net.seen_at(), None, "endpoint before the first packet")
     for port in (5001, 5002, 5003):
         net.map_to(port)
@@ -174,19 +226,34 @@ def _():
         wait_for(lambda: net.core.stats("bh0", "p")["rx_packets"] > before,
                  what="the packet of the new mapping")
     check_equal(net.seen_at(), f"{net.outside.a4}:5003", "endpoint, roam off")
-    clean_up()
 
 
 @case("keepalives alone hold the mapping of a silent peer")
 def _():
-    net = Translated()
-    net.box.sysctl({"netfilter/nf_conntrack_udp_timeout": 3,
-                    "netfilter/nf_conntrack_udp_timeout_stream": 3})
+    net.core.cli("peer", "set", "bh0", "p", "roam", "on")
+    net.box.sysctl({"netfilter/nf_conntrack_udp_timeout": TIMEOUT,
+                    "netfilter/nf_conntrack_udp_timeout_stream": TIMEOUT})
+    net.map_to(5005)
     net.up()
-    net.bts.cli("peer", "set", "bh0", "p", "keepalive", 1)
-    time.sleep(6)
+    net.bts.cli("peer", "set", "bh0", "p", "keepalive", 2)
+    for _ in range(2):
+        wait_for(lambda: net.time_left(5005) < TIMEOUT - 1,
+                 what="time to run out")
+        wait_for(lambda: net.time_left(5005) >= TIMEOUT - 1,
+                 what="a keepalive")
     net.down()
+
+
+@case("the module may come after connection tracking, too")
+def _():
     clean_up()
+    subprocess.run(["rmmod", "bhsec"], check=True)
+    subprocess.run(["modprobe", "bhsec"], check=True)
+    later = Site()
+    check(later.was_tracking, "connection tracking has gone")
+    for shape in SHAPES:
+        for begin in outward, inward:
+            is_tracked(later, shape, begin)
 
 
 main()
