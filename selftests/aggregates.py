@@ -14,6 +14,8 @@ from libesp import *
 
 UDP_SEGMENT, MAX_SEGMENTS = 103, 64
 PER_CALL, PAYLOAD, CALLS = 40, 700, 3
+# Inner payload and number: 44 times 1,440 bytes of ESP, as UDP just takes.
+LONGEST, LONGEST_CALL = 1378, 44
 JUMBO, LARGE = 9000, 8000
 STREAM = 400_000
 
@@ -106,6 +108,13 @@ def sixty_four(t):
     """As many as the kernel takes in one packet, and as small as they are."""
     pairs = [incoming(t, 1) for _ in range(MAX_SEGMENTS * 2)]
     opened(t, in_calls(t, pairs, 2), inners_of(pairs))
+
+
+def longest(t):
+    """A packet that is about as long as one may be."""
+    pairs = [incoming(t, LONGEST) for _ in range(LONGEST_CALL)]
+    largest = opened(t, in_calls(t, pairs, 1), inners_of(pairs))
+    check(largest > 60_000, f"the largest packet had {largest} bytes")
 
 
 def short_last(t):
@@ -234,6 +243,7 @@ def streams_through(t):
 CASES = [
     ("UDP_SEGMENT at the sender, IPv4 and IPv6 inside", segmented),
     (f"{MAX_SEGMENTS} of them in one packet", sixty_four),
+    ("64 KB in one packet", longest),
     ("a shorter last one", short_last),
     ("another SA's, nobody's and IKE's among them", foreign_among),
     ("a keepalive is the last", keepalive_last),
