@@ -4,8 +4,11 @@
 and consistently, deleted. Time and memory are printed, not judged."""
 
 from lib import *
+from libnetlink import *
 
 PEERS = 10000
+# For what takes a minute or two where nothing is slow.
+LIMIT = 10 * PATIENCE
 a = Ns("a")
 link = veth(a, Ns("b"))
 a.ip("link add bh0 type bhsec\nlink set bh0 up\n")
@@ -18,6 +21,11 @@ def memory():
     return info["Slab"] + info["Percpu"] + info.get("VmallocUsed", 0)
 
 
+def shown():
+    result = a.cli("show", "bh0", "-j", timeout=LIMIT)
+    return json.loads(result.stdout)[0]["peers"]
+
+
 def timed(what, function):
     start = time.monotonic()
     result = function()
@@ -27,6 +35,12 @@ def timed(what, function):
 
 def name(n):
     return f"bts{n}"
+
+
+def count():
+    """Peers, as the device counts them."""
+    device, = a.ask("do", "dev-get", ifname="bh0")
+    return device["peers"]
 
 
 def add_lines(n):
@@ -41,14 +55,14 @@ def _():
     lines = "".join(add_lines(n) for n in range(PEERS))
     before = memory()
     timed("adding", lambda: a.run(["bhsec", "-batch", "-"], input=lines,
-                                  timeout=280))
+                                  timeout=LIMIT))
     ksft.print_msg(f"kernel memory: {(memory() - before) / PEERS:.1f} "
                    "KiB a peer with two SAs")
 
 
 @case("one dump has them all, each once, with both SAs")
 def _():
-    peers = timed("showing", lambda: a.device("bh0"))["peers"]
+    peers = timed("showing", shown)
     check_equal(len(peers), PEERS, "peers")
     check_equal({p["name"] for p in peers}, {name(n) for n in range(PEERS)},
                 "names")
@@ -57,35 +71,125 @@ def _():
                     ["in", "out"], f"SAs of {peer['name']}")
 
 
-@case("a dump beside changes is whole or says that it is not")
+# Dumps beside changes. The first and the last peer pass a token on, a selector
+# of its own at each: at any moment one of them has it, or both. A dump goes
+# from the first to the last, so it may find it at neither, or a peer that was
+# made anew twice, unless all of it is from one moment.
+
+ENDS = [(name(n), [("prefix", [("addr", bytes([172, 16, n & 255, 0])),
+                               ("len", 24)])]) for n in (0, PEERS - 1)]
+
+
+def select(peer, prefixes):
+    a.ask("do", "peer-set", ifname="bh0", name=peer, selectors=prefixes)
+
+
+def pass_on(giver, taker):
+    select(*taker)
+    select(giver[0], [])
+
+
+def renew(peer):
+    """It goes, and comes again behind all others."""
+    a.ask("do", "peer-del", ifname="bh0", name=peer)
+    a.ask("do", "peer-add", ifname="bh0", name=peer)
+
+
+def dump_around(change):
+    """A dump whose first part the kernel makes when it is asked, the others
+    only as that is read: [(name, are there selectors)] and the verdict."""
+    nl = Genl(a)
+    number, op = COMMANDS["peer-get"]
+    request = Encoder().encode(op["attribute-set"], [("ifname", "bh0")])
+    nl.send(nl.message(nl.id, number, request, NLM_F_DUMP))
+    change()
+    reply = nl.receive()
+    ids = [SETS["peer"][word][0] for word in ("name", "selectors")]
+    fields = [dict(parse(body)) for _, body in reply.messages]
+    return ([(one[ids[0]].rstrip(b"\0").decode(), bool(one[ids[1]]))
+             for one in fields], reply.interrupted)
+
+
+def has_token(peers):
+    return any(selectors for name, selectors in peers
+               if name in (ENDS[0][0], ENDS[1][0]))
+
+
+@case("a dump that a change came into says so, another does not")
 def _():
-    churn = "".join("peer add bh0 churn\npeer del bh0 churn\n"
-                    for _ in range(2000))
-    process = a.popen(["bhsec", "-batch", "-"], stdin=subprocess.PIPE, text=True)
-    feeder = threading.Thread(target=process.communicate, args=(churn,))
-    feeder.start()
-    whole = 0
-    while process.poll() is None:
-        result = a.run(["bhsec", "show", "bh0", "-j"], check=False)
-        if result.returncode:
-            check(len(result.stderr.splitlines()) == 1, result.stderr)
-            continue
-        names = [p["name"] for p in json.loads(result.stdout)[0]["peers"]]
-        check(len(names) == len(set(names)), "a peer twice")
-        check_equal(len(set(names) - {"churn"}), PEERS, "peers that stay")
-        whole += 1
-    feeder.join()
-    check_equal(process.returncode, 0, "the changes' exit status")
-    check_equal(len(a.device("bh0")["peers"]), PEERS, "peers afterwards")
-    ksft.print_msg(f"{whole} whole dumps beside the changes")
+    first, last = ENDS
+    pass_on(last, first)
+    peers, interrupted = dump_around(lambda: None)
+    check(has_token(peers), "nobody has the token")
+    check(not interrupted, "interrupted, although nothing changed")
+    pass_on(first, last)
+    peers, interrupted = dump_around(lambda: pass_on(last, first))
+    check(not has_token(peers), "this dump should miss the token")
+    check(interrupted, "peers that were set: the dump claims to be whole")
+    again = name(1)
+    peers, interrupted = dump_around(lambda: renew(again))
+    check_equal([one for one, _ in peers].count(again), 2,
+                "in this dump, of a peer made anew")
+    check(interrupted, "a peer made anew: the dump claims to be whole")
+
+
+def dumping():
+    """Is somebody in the midst of a dump?"""
+    with a, open("/proc/thread-self/net/netlink", encoding="ascii") as lines:
+        rows = [line.split() for line in lines][1:]
+    return any(row[1] == str(NETLINK_GENERIC) and row[6] != "0" for row in rows)
+
+
+def shown_beside(change, times):
+    """What the tool says while its dumps are so often changed in the midst."""
+    over = threading.Event()
+
+    def churn():
+        for _ in range(times):
+            while not dumping():
+                if over.wait(0.001):
+                    return
+            change()
+    thread = threading.Thread(target=churn, daemon=True)
+    thread.start()
+    try:
+        return a.cli("show", "bh0", check=False, timeout=LIMIT)
+    finally:
+        over.set()
+        thread.join()
+
+
+@case("what the tool shows beside a change has been so at one moment")
+def _():
+    first, last = ENDS
+    pass_on(first, last)
+    for change in (lambda: pass_on(last, first)), (lambda: renew(name(2))):
+        result = shown_beside(change, 1)
+        check_equal(result.returncode, 0, f"exit status: {result.stderr}")
+        peers = re.findall(r"^  peer (\S+) .*\n    selectors (\S+)",
+                           result.stdout, re.M)
+        check_equal(len(peers), PEERS, "peers")
+        check_equal(len(dict(peers)), PEERS, "different peers")
+        check(has_token([(peer, nets != "none") for peer, nets in peers]),
+              "nobody has the token")
+
+
+@case("what changes all the time is not shown, in a sentence")
+def _():
+    result = shown_beside(lambda: renew(name(3)), 1 << 30)
+    check_equal(result.returncode, 1, "exit status")
+    check_equal(result.stdout.strip(), "", "output")
+    check("too fast" in result.stderr, result.stderr)
+    check_equal(result.stderr.count("\n"), 1, "sentences")
+    check_equal(count(), PEERS, "peers afterwards")
 
 
 @case("all deleted by one batch, nothing is left")
 def _():
     lines = "".join(f"peer del bh0 {name(n)}\n" for n in range(PEERS))
     timed("deleting", lambda: a.run(["bhsec", "-batch", "-"], input=lines,
-                                    timeout=280))
-    check_equal(a.device("bh0")["peers"], [], "peers")
+                                    timeout=LIMIT))
+    check_equal(count(), 0, "peers")
 
 
 main()
