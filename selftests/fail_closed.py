@@ -86,11 +86,11 @@ class Traffic:
                              zip(self.replies(), before)),
                  what=f"replies to {[flow.name for flow in self.all]}")
 
-    def is_told(self, number):
+    def is_told(self, errors):
         for flow in self.outward:
             flow.errors.clear()
-        wait_for(lambda: all(number in flow.errors for flow in self.outward),
-                 what=f"error {number} at each sender: " + str(
+        wait_for(lambda: all(errors & flow.errors for flow in self.outward),
+                 what=f"one of the errors {errors} at each sender: " + str(
                      [(flow.name, flow.errors) for flow in self.outward]))
 
 
@@ -112,7 +112,7 @@ def stands_still(t, traffic, counter):
     wait_for(still, what="the last reply")
 
 
-def closes(t, counter, take, mend, error=errno.EHOSTUNREACH):
+def closes(t, counter, take, mend, errors=frozenset([errno.EHOSTUNREACH])):
     before = t.stats()
     capture = Capture(a, link.if_a)
     traffic = Traffic(t)
@@ -121,7 +121,7 @@ def closes(t, counter, take, mend, error=errno.EHOSTUNREACH):
             traffic.flows()
             take()
         drops(t, counter, before[counter])
-        traffic.is_told(error)
+        traffic.is_told(errors)
         stands_still(t, traffic, counter)
         mend()
         traffic.flows()
@@ -184,14 +184,53 @@ def policy_without_sa(t):
            lambda: a.ip(f"xfrm policy del {which}\n"))
 
 
+def lines(head, *routes):
+    return "".join(f"{head} {route}\n" for route in routes)
+
+
+def defaults():
+    """A wider way than the tunnel's, by the underlay."""
+    return f"default via {link.b4}", f"default via {link.b6}"
+
+
+def guards(t):
+    """What takes the packets when the device's own routes are gone."""
+    return tuple(f"unreachable {net} metric 4096" for net in (t.b_net4, t.b_net6))
+
+
+def back_up(t):
+    """With the device its routes go, and its IPv6 address."""
+    routes = [line + "\n" for line in t.route_lines("a").splitlines()
+              if line.startswith("route")]
+    a.ip(f"link set {t.dev} up\naddr add {t.a_inner6}/128 dev {t.dev} nodad\n"
+         + "".join(routes))
+
+
 def device_down(t):
-    """With the device its routes go; and what comes in is dropped too."""
-    routes = "".join(line + "\n" for line in t.route_lines("a").splitlines()
-                     if line.startswith("route"))
-    v6_address = f"addr add {t.a_inner6}/128 dev {t.dev} nodad\n"
-    closes(t, "down", lambda: a.ip(f"link set {t.dev} down\n"),
-           lambda: a.ip(f"link set {t.dev} up\n{v6_address}{routes}"),
-           errno.ENETUNREACH)
+    """What comes in is dropped too."""
+    a.ip(lines("route add", *defaults(), *guards(t)))
+    try:
+        closes(t, "down", lambda: a.ip(f"link set {t.dev} down\n"),
+               lambda: back_up(t),
+               frozenset([errno.EHOSTUNREACH, errno.ENETUNREACH]))
+    finally:
+        a.ip(lines("route del", *defaults(), *guards(t)))
+
+
+def unguarded(t):
+    """The same without the routes that refuse: what README's limits say."""
+    a.ip(lines("route add", *defaults()) + f"link set {t.dev} down\n")
+    capture = Capture(a, link.if_a)
+    try:
+        for ns, address in (h, behind(t, 4)), (a, t.a_inner4):
+            with ns.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
+                sock.bind((address, 0))
+                sock.sendto(MARK, (t.b_inner4, 7007))
+        capture.wait(2, lambda frame: MARK in frame)
+    finally:
+        capture.stop()
+        back_up(t)
+        a.ip(lines("route del", *defaults()))
 
 
 def endpoint_missing():
@@ -234,6 +273,9 @@ for t in made:
     add_case(f"{where}: a policy of the host's, without an SA", policy_without_sa,
              t)
 add_case("peer without endpoint", endpoint_missing)
-add_case("device down, both directions", device_down, made[0])
+add_case("device down, both directions, beside a default route: a route of worse "
+         "metric refuses", device_down, made[0])
+add_case("device down: without such a route the default route would take all",
+         unguarded, made[0])
 
 main()
