@@ -10,9 +10,12 @@ RMMOD_SECONDS = 5
 ROUNDS = 500
 WORKERS = 2
 # Slabs count whole pages, so a little more is no leak; what so many lives
-# would leave if each left one thing is many times more.
+# would leave if each left one thing is many times more. So with traffic: of
+# each packet and each rekey.
 LIVES, PEERS = 15, 20
 LEAKS = {"net_namespace": LIVES // 2, "kmalloc": LIVES * PEERS}
+SPELLS, PACKETS, REKEYS = 15, 100, 20
+TRAFFIC_LEAKS = {"skbuff": SPELLS * REKEYS, "kmalloc": SPELLS * REKEYS}
 
 
 class Flood:
@@ -165,12 +168,27 @@ add_case("rmmod under traffic takes the devices along, two bhsec",
 
 @case("a namespace deleted with live tunnels takes all of it along")
 def _():
+    """Its end of the link goes early, but only after what was deleted before
+    it has gone altogether: the kernel takes namespaces down in turn."""
     for _ in range(3):
         t = pair()
         with Flood(t):
             t.a.close()
+            link_ends(t.b, t.link.if_b)
         check_equal(t.b.peer("bh0", "a")["name"], "a", "the other end's peer")
         t.b.close()
+    a, b = Ns("a"), Ns("b")
+    link = veth(a, b)
+    a.close()
+    link_ends(b, link.if_b)
+
+
+def link_ends(ns, ifname):
+    """With the namespace at its other end."""
+    def there():
+        with ns:
+            return ifname in (name for _, name in socket.if_nameindex())
+    wait_for(lambda: not there(), what="the deleted namespace's end")
 
 
 def moved_device():
@@ -299,7 +317,8 @@ def step():
                 selectors=[("prefix", [("addr", net), ("len", 24)])])
     elif what < 8:
         attempt("sa-add", peer=peer, direction=direction, spi=spi, cipher=0,
-                key=random.randbytes(20), hard_packets=3, **device)
+                key=random.randbytes(20),
+                hard_packets=random.choice([3, 1 << 32]), **device)
     elif what == 8:
         attempt("sa-del", peer=peer, direction=direction, spi=spi, **device)
     else:
@@ -322,7 +341,9 @@ def _():
                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                        cwd=os.path.dirname(os.path.realpath(__file__)))
                for seed in range(WORKERS)]
-    recreate(a, workers)
+    sealed = recreate(a, workers)
+    check(sealed, "not a packet was sealed meanwhile")
+    ksft.print_msg(f"{sealed} packets sealed by bh0")
     for worker in workers:
         out, err = worker.communicate(timeout=120)
         check_equal(worker.returncode, 0, err)
@@ -331,29 +352,82 @@ def _():
 
 
 def recreate(ns, workers):
-    """Meanwhile: packets to random peers, and bh1 comes and goes."""
+    """Meanwhile bh1 comes and goes, and packets go to random peers. Returns how
+    many bh0 has sealed."""
+    over = threading.Event()
+    thread = threading.Thread(target=scatter, args=(ns, over), daemon=True)
+    thread.start()
+    while any(worker.poll() is None for worker in workers):
+        ns.ip("link del bh1\nlink add bh1 type bhsec\nlink set bh1 up\n"
+              "route add 10.1.0.0/16 dev bh1\n")
+    over.set()
+    thread.join()
+    return sent_by(ns, "bh0")
+
+
+def scatter(ns, over):
     with ns.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
-        while any(worker.poll() is None for worker in workers):
-            for n in range(200):
+        while not over.is_set():
+            for n in range(16):
                 try:
-                    sock.sendto(b"x", (f"10.{n & 1}.{n % 8}.1", SINK_PORT))
+                    sock.sendto(b"x", (f"10.{n & 1}.{n >> 1}.1", SINK_PORT))
                 except OSError:
                     pass
-            ns.ip("link del bh1\nlink add bh1 type bhsec\nlink set bh1 up\n"
-                  "route add 10.1.0.0/16 dev bh1\n")
+
+
+def sent_by(ns, dev):
+    """Packets, by the device's own counter: peers come and go with theirs."""
+    with ns, open("/proc/thread-self/net/dev", encoding="ascii") as lines:
+        words = next(line.split() for line in lines
+                     if line.split()[0] == f"{dev}:")
+    return int(words[10])
 
 
 @case("nothing is left: no reference, no namespace, no memory")
 def _():
     clean_up()
     wait_for(lambda: refcount() == 0, what="references of the module to go")
-    lives(5)
-    before = {name: slab_objects(name) for name in LEAKS}
-    lives(LIVES)
-    for name, most in LEAKS.items():
+    leaves_nothing(LEAKS, lambda: lives(5), lambda: lives(LIVES))
+
+
+@case("of packets and rekeys nothing is left in memory")
+def _():
+    t = pair()
+    udp_echo(t.b, t.b_inner4)
+    leaves_nothing(TRAFFIC_LEAKS, lambda: spells(t, 5), lambda: spells(t, SPELLS))
+
+
+def leaves_nothing(leaks, begin, go_on):
+    """The first round makes what stays for good, the next one no more."""
+    begin()
+    before = {name: slab_objects(name) for name in leaks}
+    go_on()
+    for name, most in leaks.items():
         wait_for(lambda: slab_objects(name) - before[name] < most,
-                 what=f"{name} of {LIVES} lives to come back")
+                 what=f"objects of {name} to come back")
         ksft.print_msg(f"{name}: {slab_objects(name) - before[name]} more")
+
+
+def spells(t, count):
+    """Of packets both ways, each with many rekeys behind it."""
+    for _ in range(count):
+        udp_exchange(t.a, t.b_inner4, [100] * PACKETS, t.a_inner4)
+        rekeys = [rekey_lines(t) for _ in range(REKEYS)]
+        t.b.bhsec("".join(far for _, far in rekeys))
+        t.a.bhsec("".join(near for near, _ in rekeys))
+
+
+def rekey_lines(t):
+    """For either end: a new pair of SAs and away with the old one."""
+    old = t.out, t.in_
+    t.out, t.in_ = t.new_sa(), t.new_sa()
+
+    def lines(peer, *directions):
+        return "".join(
+            new.bhsec("bh0", peer, direction)
+            + f"sa del bh0 {peer} {direction} spi {gone.spi:#x}\n"
+            for new, gone, direction in zip((t.out, t.in_), old, directions))
+    return lines("b", "out", "in"), lines("a", "in", "out")
 
 
 def lives(count):
