@@ -24,8 +24,10 @@ JUMBO = 9000
 STREAM = 50_000
 UDP_HEAD = {4: 28, 6: 48}
 IPV6_MIN = 1280
-# Path MTUs below this are locked by the kernel, which then clears DF itself.
+# Less than the kernel believes of a path: on IPv4 it takes the least that it does
+# instead, and clears DF itself.
 TINY = 68
+LEAST = {4: 552, 6: 1280}
 # A firewall mark, and the routing table for it.
 MARK = "100"
 
@@ -98,7 +100,7 @@ def forget(*hosts):
 
 
 def small_behind_router(mtu):
-    forget()
+    """Nobody has heard of another: each case forgets behind itself."""
     set_mtu(path.far, mtu)
 
 
@@ -426,15 +428,34 @@ def forged(t):
         check_equal(path_mtu(sock, 4), fits(t, 1300), "path MTU at h")
 
 
+def peer_mtu(t):
+    """What a takes to fit through the tunnel now."""
+    peer, = a.ask("do", "peer-get", ifname=t.dev, name=t.peer)
+    return peer["mtu"]
+
+
 @restored
 def tiny(t):
-    """It may make the tunnel slow, not fragment outside."""
+    """It makes the tunnel slow, and has it fragment outside nothing but what it
+    would on any such path."""
+    least = LEAST[t.family]
     arrive(t, 4, [1400])
-    Forger(path.near, t.family).send(TINY, about(t))
+    check_equal(peer_mtu(t), fits(t, DEFAULT), "the peer's MTU before")
+    forger = Forger(path.near, t.family)
+    forger.send(TINY, about(t))
+    if t.family == 6:
+        # RFC 8201 4: nothing is to be made of that, but of this.
+        arrive(t, 4, [1400])
+        forger.send(least, about(t))
+    wait_for(lambda: peer_mtu(t) < fits(t, DEFAULT), what="a smaller MTU")
+    check_equal(peer_mtu(t), fits(t, least), "the peer's MTU")
     seen = capture()
     arrive(t, 4, [100, 500, 1000, 1400, 1500], PMTUDISC_DONT)
     arrive(t, 4, [400])
-    no_fragments(seen.stop())
+    no_fragments(seen.stop(), mtu=least)
+    seen = capture()
+    arrive(t, 6, [100, 400, fits(t, least) + 1, IPV6_MIN])
+    only_the_exception(t, seen.stop(), least)
 
 
 # DF
