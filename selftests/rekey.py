@@ -10,6 +10,7 @@ from lib import *
 REKEYS = 50
 IN_FLIGHT = 64
 PORT = 7100
+IN, OUT = 0, 1
 # Traffic leaves the guest's two CPUs some time for the rekeys themselves.
 PAUSE = 0.001
 
@@ -96,44 +97,58 @@ class Flow:
         check(not twice, f"{len(twice)} arrived twice: {twice[:9]}")
 
 
+def add(ns, peer, direction, sa):
+    ns.ask("do", "sa-add", ifname="bh0", peer=peer, direction=direction,
+           spi=sa.spi, cipher=list(CIPHERS).index(sa.cipher), key=sa.key)
+
+
+def remove(ns, peer, direction, sa):
+    ns.ask("do", "sa-del", ifname="bh0", peer=peer, direction=direction,
+           spi=sa.spi)
+
+
 class Roller:
-    """Make before break, in three processes: what the last rekey replaced is
-    deleted by the next one, when nothing of it is on the way any more."""
+    """Make before break, no process for what is bhsec's: what the last rekey
+    replaced is deleted by the next one, when nothing of it is on the way."""
 
     def __init__(self, tunnel):
         self.t, self.old = tunnel, None
 
     def near_gone(self):
-        if not self.old:
-            return ""
-        out, in_ = self.old
-        return (f"sa del bh0 b out spi {out.spi}\nsa del bh0 b in spi {in_.spi}\n")
+        if self.old:
+            out, in_ = self.old
+            remove(self.t.a, "b", OUT, out)
+            remove(self.t.a, "b", IN, in_)
 
-    def far_gone(self):
-        if not self.old:
-            return ""
-        t, (out, in_) = self.t, self.old
-        if t.far == "bhsec":
-            return (f"sa del bh0 a in spi {out.spi}\n"
-                    f"sa del bh0 a out spi {in_.spi}\n")
-        return (f"xfrm state delete src {t.a_outer} dst {t.b_outer} proto esp "
-                f"spi {out.spi}\n")
-
-    def far_new(self, replaced):
+    def far_bhsec(self):
         t = self.t
-        if t.far == "bhsec":
-            return t.out.bhsec("bh0", "a", "in") + t.in_.bhsec("bh0", "a", "out")
-        # xfrm goes on with the older of two states: it has to go.
-        return t.state_lines() + (f"xfrm state delete src {t.b_outer} "
-                                  f"dst {t.a_outer} proto esp spi {replaced.spi}\n")
+        if self.old:
+            out, in_ = self.old
+            remove(t.b, "a", IN, out)
+            remove(t.b, "a", OUT, in_)
+        add(t.b, "a", IN, t.out)
+        add(t.b, "a", OUT, t.in_)
+
+    def far_xfrm(self, replaced):
+        """It goes on with the older of two states: that has to go."""
+        t = self.t
+        gone = [(t.b_outer, t.a_outer, replaced)]
+        if self.old:
+            gone.append((t.a_outer, t.b_outer, self.old[0]))
+        t.b.ip(t.state_lines() + "".join(
+            f"xfrm state delete src {src} dst {dst} proto esp spi {sa.spi}\n"
+            for src, dst, sa in gone))
 
     def roll(self):
         t, replaced = self.t, (self.t.out, self.t.in_)
         t.out, t.in_ = t.new_sa(), t.new_sa()
-        t.a.bhsec(self.near_gone() + t.in_.bhsec("bh0", "b", "in"))
-        far = t.b.bhsec if t.far == "bhsec" else t.b.ip
-        far(self.far_gone() + self.far_new(replaced[1]))
-        t.a.bhsec(t.out.bhsec("bh0", "b", "out"))
+        self.near_gone()
+        add(t.a, "b", IN, t.in_)
+        if t.far == "bhsec":
+            self.far_bhsec()
+        else:
+            self.far_xfrm(replaced[1])
+        add(t.a, "b", OUT, t.out)
         self.old = replaced
 
 
@@ -156,7 +171,7 @@ def rekey(make, inner):
         roller.roll()
         for flow in flows:
             flow.drained()
-    tunnel.a.bhsec(roller.near_gone())
+    roller.near_gone()
     for flow in flows:
         flow.stop()
     size = 100 + (28 if inner == 4 else 48)
