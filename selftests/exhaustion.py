@@ -9,28 +9,52 @@ from libesp import esp_of
 LAST = (1 << 32) - 1
 LEFT = 5
 SENDERS, EACH = 4, 50
+NEAR_2_32 = (1 << 32) - 20
+CROSSED = [("udp", 4), ("esp", 6)]
+
+# Host a has a device to the kernel's own IPsec and one to another bhsec; every
+# case has a tunnel of its own.
+a = Ns("a")
+links = {far: veth(a, Ns(far)) for far in ("xfrm", "bhsec")}
+devices = {"xfrm": "bh0", "bhsec": "bh1"}
+hosts = {far: link.ns_b for far, link in links.items()}
+for ns in hosts.values():
+    udp_echo(ns, "0.0.0.0")
+    udp_echo(ns, "::")
+    udp_sink(ns)
+monitor = Monitor(a)
+made = {far: [] for far in hosts}
 
 
-class World:
-    """Two hosts with one tunnel, events of the first one."""
+def tunnel(far, **spec):
+    """Set up with the others, below."""
+    n = sum(map(len, made.values()))
+    made[far].append(Tunnel(a, hosts[far], links[far], far, n=n, peer=f"b{n}",
+                            dev=devices[far], **spec))
+    return made[far][-1]
 
-    def __init__(self, make, **spec):
-        self.a, self.b = Ns("a"), Ns("b")
-        self.link = veth(self.a, self.b)
-        udp_echo(self.b, "0.0.0.0")
-        udp_echo(self.b, "::")
-        udp_sink(self.b)
-        self.monitor = Monitor(self.a)
-        self.tunnel = make(self.a, self.b, self.link, **spec)
 
-    def exchange(self, sizes, family=4, **how):
-        t = self.tunnel
-        udp_exchange(self.a, t.inner("b", family), sizes, t.inner("a", family),
-                     **how)
+def exchange(t, sizes, family=4, **how):
+    udp_exchange(a, t.inner("b", family), sizes, t.inner("a", family), **how)
 
-    def tops(self):
-        """The highest numbers of all SAs."""
-        return [sa["seq"] for sa in self.a.peer("bh0", "b")["sas"]]
+
+def sas(t):
+    return a.peer(t.dev, t.peer)["sas"]
+
+
+def tops(t):
+    """The highest numbers of all its SAs."""
+    return [sa["seq"] for sa in sas(t)]
+
+
+def events(t):
+    """All about its SAs, once a later one has come: about an SPI of nobody."""
+    spi = new_spi()
+    with t.b.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
+        sock.sendto(struct.pack(">II", spi, 1) + bytes(40),
+                    (t.link.a4, ESP_PORT))
+    monitor.wait(spi, "no_sa")
+    return monitor.of(t.spi_out) + monitor.of(t.spi_in)
 
 
 def numbers(frames, spi):
@@ -52,10 +76,9 @@ def send_many(t, count):
                 pass
 
 
-def exhaust(world, send, count):
+def exhaust(t, send, count):
     """Whatever is sent, the numbers left are used once each."""
-    t = world.tunnel
-    capture = Capture(t.a, t.link.if_a, outgoing=True)
+    capture = Capture(a, t.link.if_a, outgoing=True)
     before = t.stats()
     send()
     moved = wait_counted(t.stats, before, count)
@@ -66,39 +89,29 @@ def exhaust(world, send, count):
                 (LEFT, count - LEFT), "tx_packets, exhausted")
 
 
-def stopped(world):
+def stopped(t):
     """Told once and listed."""
-    t = world.tunnel
-    (event,) = world.monitor.wait(t.spi_out, "exhausted")
-    check_equal((event["device"], event["peer"], event["direction"]),
-                ("bh0", "b", "out"), "event")
-    sa = next(s for s in t.a.peer("bh0", "b")["sas"] if s["spi"] == t.spi_out)
+    monitor.wait(t.spi_out, "exhausted")
+    (event,) = events(t)
+    check_equal((event["event"], event["device"], event["peer"],
+                 event["direction"]), ("exhausted", t.dev, t.peer, "out"),
+                "event")
+    sa = next(sa for sa in sas(t) if sa["spi"] == t.spi_out)
     check_equal((sa["state"], sa["seq"]), ("exhausted", LAST), "state, seq")
 
 
-def one_sender(make):
-    world = World(make, esn=False, seq_out=LAST - LEFT)
-    t = world.tunnel
-    exhaust(world, lambda: send_many(t, 20), 20)
-    stopped(world)
+def one_sender(t):
+    exhaust(t, lambda: send_many(t, 20), 20)
     before = t.stats()
     send_many(t, 5)
     check_equal(wait_counted(t.stats, before, 5), {"exhausted": 5}, "counters")
-    check_equal(len(world.monitor.of(t.spi_out)), 1, "events")
+    stopped(t)
     t.rekey(delete_old=False)
-    world.exchange([10, 20])
+    exchange(t, [10, 20])
 
 
-add_case("without ESN the SA stops before 2^32, against xfrm", one_sender,
-         tunnel_xfrm)
-add_case("without ESN the SA stops before 2^32, between two bhsec", one_sender,
-         tunnel_bhsec)
-
-
-@case("several senders at once share the last numbers, each used once")
-def _():
-    world = World(tunnel_bhsec, esn=False, seq_out=LAST - LEFT)
-    threads = [threading.Thread(target=send_many, args=(world.tunnel, EACH))
+def many_senders(t):
+    threads = [threading.Thread(target=send_many, args=(t, EACH))
                for _ in range(SENDERS)]
 
     def send():
@@ -106,75 +119,83 @@ def _():
             thread.start()
         for thread in threads:
             thread.join()
-    exhaust(world, send, SENDERS * EACH)
-    stopped(world)
+    exhaust(t, send, SENDERS * EACH)
+    stopped(t)
 
 
-@case("an SA that begins at its last number sends nothing")
-def _():
-    world = World(tunnel_bhsec, esn=False, seq_out=LAST)
-    t = world.tunnel
+def at_its_end(t):
     before = t.stats()
     send_many(t, 1)
     check_equal(wait_counted(t.stats, before, 1), {"exhausted": 1}, "counters")
-    stopped(world)
+    stopped(t)
 
 
-def crossing(make, encap, family):
+def crossing(t):
     """Both directions, from before 2^32 to behind it."""
-    start = (1 << 32) - 20
-    world = World(make, encap=encap, family=family, seq_out=start, seq_in=start)
-    t = world.tunnel
-    capture = Capture(t.a, t.link.if_a)
-    world.exchange(range(50), 4, burst=1)
-    world.exchange(range(50), 6)
+    capture = Capture(a, t.link.if_a)
+    exchange(t, range(50), 4, burst=1)
+    exchange(t, range(50), 6)
     frames = capture.stop()
-    wanted = sorted(seq & LAST for seq in range(start + 1, start + 101))
+    wanted = sorted(seq & LAST for seq in range(NEAR_2_32 + 1, NEAR_2_32 + 101))
     for spi in (t.spi_out, t.spi_in):
         seqs, ivs = numbers(frames, spi)
         check_equal(sorted(seqs), wanted, "numbers on the wire")
         check_equal(len(set(ivs)), 100, "different IVs")
-    check_equal(world.tops(), [start + 100] * 2, "seq")
-    check_equal(world.monitor.of(t.spi_out) + world.monitor.of(t.spi_in), [],
-                "events")
+    check_equal(tops(t), [NEAR_2_32 + 100] * 2, "seq")
+    check_equal(events(t), [], "events")
 
 
-for make, far in ((tunnel_xfrm, "xfrm"), (tunnel_bhsec, "bhsec")):
-    for encap, family in (("udp", 4), ("esp", 6)):
-        add_case(f"with ESN 2^32 is crossed both ways, against {far}, {encap} "
-                 f"over IPv{family}", crossing, make, encap, family)
-
-
-@case("with ESN a gap across 2^32 is jumped, both ways, against xfrm")
-def _():
-    start = (1 << 32) - 20
-    world = World(tunnel_xfrm, seq_out=start, seq_in=start)
-    t = world.tunnel
-    # The senders start later: what lies between is lost to the receivers.
+def gap(t):
+    """The senders start later: what lies between is lost to the receivers."""
     for sa in (t.out, t.in_):
-        sa.seq = start + 50
-    t.a.bhsec(f"sa del bh0 b out spi {t.spi_out:#x}\n"
-              + t.out.bhsec("bh0", "b", "out"))
+        sa.seq = NEAR_2_32 + 50
+    a.bhsec(f"sa del {t.dev} {t.peer} out spi {t.spi_out:#x}\n"
+            + t.out.bhsec(t.dev, t.peer, "out"))
     t.b.ip(f"xfrm state delete src {t.b_outer} dst {t.a_outer} proto esp "
            f"spi {t.spi_in:#x}\n"
            + t.in_.xfrm(t.b_outer, t.a_outer, t.reqid, t.encap))
-    world.exchange(range(20))
-    check_equal(world.tops(), [start + 70] * 2, "seq")
+    exchange(t, range(20))
+    check_equal(tops(t), [NEAR_2_32 + 70] * 2, "seq")
 
 
-@case("a start of 2^63 works, above it is refused")
-def _():
-    world = World(tunnel_bhsec, seq_out=1 << 63, seq_in=1 << 63)
-    world.exchange(range(10))
+def highest_start(t):
+    exchange(t, range(10))
     key = new_key("aes-gcm-256").hex()
     for direction in ("in", "out"):
         for seq in ((1 << 63) + 1, (1 << 64) - 1):
-            result = world.a.bhsec(
-                f"sa add bh0 b {direction} spi {new_spi()} cipher aes-gcm-256 "
-                f"key {key} seq {seq}\n", check=False)
+            result = a.bhsec(
+                f"sa add {t.dev} {t.peer} {direction} spi {new_spi()} cipher "
+                f"aes-gcm-256 key {key} seq {seq}\n", check=False)
             check_equal(result.returncode, 1, "exit status")
             check(str(1 << 63) in result.stderr, result.stderr)
-    check_equal(world.tops(), [(1 << 63) + 10] * 2, "seq of the two SAs")
+    check_equal(tops(t), [(1 << 63) + 10] * 2, "seq of the two SAs")
 
 
+def ending(left):
+    return {"esn": False, "seq_out": LAST - left}
+
+
+def both(seq, **spec):
+    return {"seq_out": seq, "seq_in": seq, **spec}
+
+
+for far in hosts:
+    add_case(f"without ESN the SA stops before 2^32, against {far}", one_sender,
+             tunnel(far, **ending(LEFT)))
+add_case("several senders at once share the last numbers, each used once",
+         many_senders, tunnel("bhsec", **ending(LEFT)))
+add_case("an SA that begins at its last number sends nothing", at_its_end,
+         tunnel("bhsec", **ending(0)))
+for far in hosts:
+    for encap, family in CROSSED:
+        add_case(f"with ESN 2^32 is crossed both ways, against {far}, {encap} "
+                 f"over IPv{family}", crossing,
+                 tunnel(far, **both(NEAR_2_32, encap=encap, family=family)))
+add_case("with ESN a gap across 2^32 is jumped, both ways, against xfrm", gap,
+         tunnel("xfrm", **both(NEAR_2_32)))
+add_case("a start of 2^63 works, above it is refused", highest_start,
+         tunnel("bhsec", **both(1 << 63)))
+
+for some in made.values():
+    install(some)
 main()
