@@ -77,7 +77,7 @@ def opened(t, send, inners, aggregated=True, foreign=0):
         "rx_packets": len(inners), "rx_bytes": sum(map(len, inners))},
         "counters")
     check_equal(no_sa() - unknown, foreign, "no_sa")
-    frames, packets = seen.stop(), capture.stop()
+    frames, packets = seen.stop(), capture.stop(len(inners))
     largest = max(map(len, frames)) - 14
     check(not aggregated or largest > 2 * len(inners[0]),
           f"the largest packet on the underlay had {largest} bytes")

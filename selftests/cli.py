@@ -139,7 +139,7 @@ def _():
              + number_rows("peer set bh0 c roam", ["on", "off"], ["1", "yes"])
              + number_rows("set bh1 local", ["192.0.2.1", "2001:db8::1", "::",
                                              "0.0.0.0"],
-                           ["192.0.2", "host.example"]))
+                           ["192.0.2", "host.example", "224.0.0.1", "ff02::1"]))
 
 
 def sa_line(spi, direction="in", rest=""):
@@ -283,8 +283,9 @@ def _():
 
 @case("a key of another length: both lengths are told")
 def _():
+    # 48 hexadecimal digits would be 36 bytes of base64
     for cipher, size in CIPHERS.items():
-        for length in sorted({1, 16, 19, 20, 32, 35, 36, 37} - {size}):
+        for length in sorted({1, 16, 19, 20, 24, 32, 35, 36, 37} - {size}):
             wrong_length(cipher, size, length, bytes.hex)
             if cipher == "aes-gcm-256":
                 wrong_length(cipher, size, length, KEY_FORMS[1])

@@ -82,7 +82,7 @@ def exhaust(t, send, count):
     before = t.stats()
     send()
     moved = wait_counted(t.stats, before, count)
-    seqs, ivs = numbers(capture.stop(), t.spi_out)
+    seqs, ivs = numbers(capture.stop(LEFT), t.spi_out)
     check_equal(sorted(seqs), list(range(LAST - LEFT + 1, LAST + 1)), "numbers")
     check_equal(len(set(ivs)), LEFT, "different IVs")
     check_equal((moved["tx_packets"], moved["exhausted"]),

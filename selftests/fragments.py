@@ -57,7 +57,7 @@ def comes_in(t, inners, fragments):
         wires[t].send_ip(fragment)
     wanted = {"rx_packets": len(inners), "rx_bytes": sum(map(len, inners))}
     check_equal(wait_counted(t.stats, before, len(inners)), wanted, "counters")
-    check_packets(capture.stop(), inners)
+    check_packets(capture.stop(len(inners)), inners)
 
 
 def whole(t):

@@ -151,9 +151,11 @@ class Reply:
 
 
 class Genl:
-    """A generic netlink socket of a namespace (None: the thread's own)."""
+    """A generic netlink socket of a namespace (None: the thread's own). The
+    kernel makes a dump's messages as large as what was read with so far."""
 
-    def __init__(self, ns=None, family="bhsec"):
+    def __init__(self, ns=None, family="bhsec", room=1 << 17):
+        self.room = room
         args = socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC
         self.sock = ns.socket(*args) if ns else socket.socket(*args)
         self.sock.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
@@ -197,7 +199,7 @@ class Genl:
         """All of an answer, to its acknowledgement or the dump's end."""
         reply = Reply()
         while True:
-            data = self.sock.recv(1 << 17)
+            data = self.sock.recv(self.room)
             while data:
                 size, kind, flags, seq = struct.unpack_from("=IHHI", data)
                 body, data = data[16:size], data[(size + 3) & ~3:]

@@ -142,7 +142,9 @@ def _():
         ("fwmark", b"12345678"), ("dscp", 65), ("dscp", 255), ("dscp", b"12"),
         ("df", 3), ("df", U32_MAX), ("df", b"1"), ("local4", b""),
         ("local4", b"123"), ("local4", bytes(16)), ("local6", b"1234"),
-        ("local6", bytes(17)), ("window", 0), ("window", 65537),
+        ("local6", bytes(17)), ("local4", bytes([224, 0, 0, 1])),
+        ("local4", b"\xff" * 4), ("local6", b"\xff\2" + bytes(14)),
+        ("window", 0), ("window", 65537),
         ("window", U32_MAX), ("window", b"12"),
     ]
     refused([(f"{name} {value!r}", "dev-set", [DEV, (name, Bad(value))])
@@ -331,6 +333,20 @@ def _():
             + broken_frames("peer-get", [DEV]) + broken_frames("sa-get", [DEV])
             + [("no such peer", "sa-get", [DEV, ("peer", Bad("none"))])],
             NLM_F_DUMP)
+
+
+@case("the longest lists go to one who has read little, too")
+def _():
+    longest = [prefix(f"fd99:{n:x}::", 32) for n in range(256)]
+    with Ns("c") as c:
+        c.ip("link add bh0 type bhsec\n")
+        reader = Genl(c, room=2048)
+        reader.do("peer-add", ifname="bh0", name="long", selectors=longest,
+                  local_selectors=longest)
+        reader.room = 1 << 17
+        peer, = reader.dump("peer-get", ifname="bh0")
+    for kind in "selectors", "local-selectors":
+        check_equal(len(peer[kind]["prefix"]), len(longest), kind)
 
 
 @case("a good request cut off at every length")

@@ -58,7 +58,7 @@ def ends_in(wanted, send, delivered=()):
     packets = sum(count for place, count in wanted.items()
                   if not place.endswith("_bytes"))
     check_equal(wait_counted(snapshot, before, packets), wanted, "counters")
-    check_packets(capture.stop(), list(delivered))
+    check_packets(capture.stop(len(delivered)), list(delivered))
 
 
 def all_refused(t, counter, packets, **how):
