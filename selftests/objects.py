@@ -263,7 +263,13 @@ def _():
     t, inside = moved_device()
     t.a.close()
     wait_for(lambda: inside.device("bh0").get("reason"), what="a reason")
-    inside.ip("link set bh0 up\n")
+    without_route(t, inside)
+    inside.ip("link set bh0 down\nlink set bh0 up\n")
+    check(not carrier(inside), "a carrier after down and up")
+    without_route(t, inside)
+
+
+def without_route(t, inside):
     before = inside_counters(inside)
     with inside.socket(socket.AF_PACKET, socket.SOCK_RAW, keep=False) as sock:
         sock.bind(("bh0", 0x800))
