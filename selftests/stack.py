@@ -256,6 +256,8 @@ def multicast_in(f):
 
 @case("nftables' flowtable over bh0: flows are offloaded, nothing is lost")
 def _():
+    if os.environ.get("BHSEC_KERNEL") == "debug":
+        raise Skip("its nf_tables makes lockdep complain by itself")
     a.run(["nft", "-f", "-"], input=f"""table inet fast {{
         flowtable ft {{ hook ingress priority 0;
             devices = {{ bh0, {inside.if_b} }}; }}
