@@ -112,25 +112,20 @@ const char *key_parse(const char *text, size_t len, uint32_t cipher,
 		      struct key *key)
 {
 	long need = cipher_key_len(cipher);
-	long hex, base64;
+	long have;
 
 	if (len && text[len - 1] == '\n')
 		len--;
 	key->len = need;
-	hex = decode_hex(text, len, key->bytes, sizeof(key->bytes));
-	if (hex == need)
-		return NULL;
-	if (hex >= 0) {
-		key_wipe(key);
-		return wrong_length(hex, cipher);
-	}
-	base64 = decode_base64(text, len, key->bytes, sizeof(key->bytes));
-	if (base64 == need)
+	have = decode_hex(text, len, key->bytes, sizeof(key->bytes));
+	if (have < 0)
+		have = decode_base64(text, len, key->bytes, sizeof(key->bytes));
+	if (have == need)
 		return NULL;
 	key_wipe(key);
-	if (base64 < 0)
+	if (have < 0)
 		return "the key is neither hexadecimal nor base64";
-	return wrong_length(base64, cipher);
+	return wrong_length(have, cipher);
 }
 
 static ssize_t read_all(int fd, char *text, size_t size)
