@@ -135,7 +135,7 @@ def crossing(t):
     capture = Capture(a, t.link.if_a)
     exchange(t, range(50), 4, burst=1)
     exchange(t, range(50), 6)
-    frames = capture.stop()
+    frames = capture.stop(2 * 100)
     wanted = sorted(seq & LAST for seq in range(NEAR_2_32 + 1, NEAR_2_32 + 101))
     for spi in (t.spi_out, t.spi_in):
         seqs, ivs = numbers(frames, spi)

@@ -7,10 +7,11 @@ IPv6 in or around a tunnel is counted, and nobody asks the kernel for more."""
 from lib import *
 
 if os.path.exists("/proc/net/if_inet6"):
-    sys.exit(4)     # kselftest's word for skipped
+    if "BHSEC_KERNEL" not in os.environ:
+        sys.exit(4)     # kselftest's word for skipped
+    sys.exit("the guest was to be booted with ipv6.disable=1")
 
 INNER6 = "fd00::1", "fd01::1"
-
 INNER4 = "10.1.0.1", "10.2.0.1"
 
 near, far = Ns("near"), Ns("far")

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Network namespaces, and what joins them."""
 
+import functools
+
 from libcase import *
 from libnetlink import Genl
 
@@ -21,7 +23,6 @@ class Ns:
         self.name = f"{name}-{os.getpid()}-{next(Ns.numbers)}"
         self.path = f"/run/netns/{self.name}"
         self.sockets = []
-        self.genl = None
         self.stack = threading.local()
         os.makedirs("/run/netns", exist_ok=True)
         os.close(os.open(self.path, os.O_CREAT | os.O_EXCL, 0o444))
@@ -128,28 +129,27 @@ class Ns:
 
     # Counters are asked for often, so without a process.
 
-    def ask(self, how, command, **attributes):
-        if not self.genl:
-            self.genl = Genl(self)
-        return getattr(self.genl, how)(command, **attributes)
+    @functools.cached_property
+    def nl(self):
+        return Genl(self)
 
     def stats(self, dev, name):
         """A peer's."""
-        peer, = self.ask("do", "peer-get", ifname=dev, name=name)
+        peer, = self.nl.do("peer-get", ifname=dev, name=name)
         return as_shown(peer["stats"])
 
     def all_stats(self, dev):
         """{peer: its counters}"""
         return {peer["name"]: as_shown(peer["stats"])
-                for peer in self.ask("dump", "peer-get", ifname=dev)}
+                for peer in self.nl.dump("peer-get", ifname=dev)}
 
     def own_stats(self, dev):
         """What belongs to no peer of the device."""
-        device, = self.ask("do", "dev-get", ifname=dev)
+        device, = self.nl.do("dev-get", ifname=dev)
         return as_shown(device["stats"])
 
     def no_sa(self, dev):
-        device, = self.ask("do", "dev-get", ifname=dev)
+        device, = self.nl.do("dev-get", ifname=dev)
         return device["no-sa"]
 
     def socket(self, *args, keep=True):

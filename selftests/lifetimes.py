@@ -4,7 +4,6 @@
 and goes on, hard stops exactly there, tells once, and leaves the SA listed."""
 
 from lib import *
-from libnetlink import Genl
 
 INNER = 100                 # bytes of each inner packet
 DATA = bytes(INNER - 28)
@@ -172,14 +171,15 @@ for _direction in "out", "in":
 
 @case("seconds are whole ones, wherever in a second they begin")
 def _():
-    nl, armed = Genl(a), {}
+    armed = {}
     # A clock that knows full seconds only is wrong before their ends.
     wait_for(lambda: time.clock_gettime(time.CLOCK_BOOTTIME) % 1 > 0.9)
     for _ in range(25):
         sa = timed.new_sa()
         armed[sa.spi] = time.monotonic()
-        nl.do("sa-add", ifname="bh0", peer=timed.peer, direction=IN, spi=sa.spi,
-              cipher=AES_GCM_256, key=sa.key, soft_seconds=1, hard_seconds=2)
+        a.nl.do("sa-add", ifname="bh0", peer=timed.peer, direction=IN,
+                spi=sa.spi, cipher=AES_GCM_256, key=sa.key, soft_seconds=1,
+                hard_seconds=2)
     for spi, begin in armed.items():
         for name, seconds in ("soft", 1), ("expired", 2):
             event, = monitor.wait(spi, name)

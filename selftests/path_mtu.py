@@ -430,7 +430,7 @@ def forged(t):
 
 def peer_mtu(t):
     """What a takes to fit through the tunnel now."""
-    peer, = a.ask("do", "peer-get", ifname=t.dev, name=t.peer)
+    peer, = a.nl.do("peer-get", ifname=t.dev, name=t.peer)
     return peer["mtu"]
 
 

@@ -98,13 +98,13 @@ class Flow:
 
 
 def add(ns, peer, direction, sa):
-    ns.ask("do", "sa-add", ifname="bh0", peer=peer, direction=direction,
-           spi=sa.spi, cipher=list(CIPHERS).index(sa.cipher), key=sa.key)
+    ns.nl.do("sa-add", ifname="bh0", peer=peer, direction=direction,
+             spi=sa.spi, cipher=list(CIPHERS).index(sa.cipher), key=sa.key)
 
 
 def remove(ns, peer, direction, sa):
-    ns.ask("do", "sa-del", ifname="bh0", peer=peer, direction=direction,
-           spi=sa.spi)
+    ns.nl.do("sa-del", ifname="bh0", peer=peer, direction=direction,
+             spi=sa.spi)
 
 
 class Roller:

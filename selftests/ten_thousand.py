@@ -39,7 +39,7 @@ def name(n):
 
 def count():
     """Peers, as the device counts them."""
-    device, = a.ask("do", "dev-get", ifname="bh0")
+    device, = a.nl.do("dev-get", ifname="bh0")
     return device["peers"]
 
 
@@ -81,7 +81,7 @@ ENDS = [(name(n), [("prefix", [("addr", bytes([172, 16, n & 255, 0])),
 
 
 def select(peer, prefixes):
-    a.ask("do", "peer-set", ifname="bh0", name=peer, selectors=prefixes)
+    a.nl.do("peer-set", ifname="bh0", name=peer, selectors=prefixes)
 
 
 def pass_on(giver, taker):
@@ -91,8 +91,8 @@ def pass_on(giver, taker):
 
 def renew(peer):
     """It goes, and comes again behind all others."""
-    a.ask("do", "peer-del", ifname="bh0", name=peer)
-    a.ask("do", "peer-add", ifname="bh0", name=peer)
+    a.nl.do("peer-del", ifname="bh0", name=peer)
+    a.nl.do("peer-add", ifname="bh0", name=peer)
 
 
 def dump_around(change):
