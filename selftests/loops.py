@@ -106,7 +106,7 @@ def sends_and_rests(devices, dst, least, size=100, by=""):
 
     def still():
         seen = totals(devices)
-        time.sleep(0.1)
+        time.sleep(0.2)
         moved = difference(before, seen)
         counted = sum(moved.get(name, 0) for name in least)
         return moved if (counted >= PACKETS
@@ -116,11 +116,11 @@ def sends_and_rests(devices, dst, least, size=100, by=""):
 
 def ends(devices, dst, size=100):
     """The last turn of each packet is counted, the others were no more than
-    the growth of a packet allows. Where packets overtake each other, the
-    kernel can refuse to forward one for what another was told of the way."""
+    the growth of a packet allows. Where one follows close behind another,
+    the kernel itself refuses to forward it: it knows already what the other
+    was told of the way, and the tunnel before has not heard it yet."""
     moved = sends_and_rests(devices, dst, ("loop", "refused"), size)
     others = moved.pop("refused", 0)
-    check(CRYPTO or not others, f"{others} refused by the kernel itself")
     check_equal(set(moved), {"tx_packets", "tx_bytes", "loop"}, "counters")
     check(moved["loop"] + others <= 2 * PACKETS, f"not each once: {moved}")
     check(moved["tx_packets"] <= MOST_TURNS * PACKETS, f"too many: {moved}")

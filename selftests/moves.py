@@ -99,7 +99,8 @@ def _():
 def _():
     c = Ns("c")
     over = threading.Event()
-    sender = threading.Thread(target=keep_sending, args=(over,), daemon=True)
+    sent, before = [], a.stats("bh0", made[0].peer)
+    sender = threading.Thread(target=keep_sending, args=(over, sent), daemon=True)
     sender.start()
     for ns, to, name in ((a, c, "moved"), (c, a, "bh0")):
         ns.ip(f"link set {made[0].dev} netns {to} name {name}\n")
@@ -108,14 +109,23 @@ def _():
         to.ip(inner_lines(name))
     over.set()
     sender.join()
+    wait_for(lambda: received(before) == len(sent), what="the last of them")
     passes(*made)
 
 
-def keep_sending(over):
+def received(before):
+    """Datagrams since then, whatever became of them."""
+    moved = difference(before, a.stats("bh0", made[0].peer))
+    return sum(count for name, count in moved.items()
+               if name == "rx_packets" or name in DROPS)
+
+
+def keep_sending(over, sent):
     with b.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
         sock.bind((made[0].b_inner4, 0))
         while not over.wait(0.002):
             sock.sendto(b"on its way", (made[0].a_inner4, SINK_PORT))
+            sent.append(1)
 
 
 def underlay_gone(n, encap, family):
@@ -217,6 +227,13 @@ for _t in made[0], made[3]:
 
 # The underlay
 
+def carrier_again():
+    """The flag is set before the queue is there, but under one lock."""
+    for ns, ifname in ((a, link.if_a), (b, link.if_b)):
+        wait_for(lambda: ns.flags(ifname) & IFF_RUNNING, what="carrier")
+        ns.ip(f"link set {ifname} up\n")
+
+
 @case("the underlay's link down and up: the first packet passes")
 def _():
     a.ip(f"link set {link.if_a} down\n")
@@ -224,8 +241,7 @@ def _():
         is_told(a, t, "no_route")
     a.ip(f"link set {link.if_a} up\n"
          f"addr add {link.a6}/64 dev {link.if_a} nodad\n")
-    for ns, ifname in ((a, link.if_a), (b, link.if_b)):
-        wait_for(lambda: ns.flags(ifname) & IFF_RUNNING, what="carrier")
+    carrier_again()
     passes(*made)
 
 
@@ -237,8 +253,7 @@ def _():
          f"addr add {link.b6}/64 dev {link.if_b} nodad\n"
          + "".join(t.route_lines("b").replace("route add", "route replace")
                    .replace("addr add", "addr replace") for t in made))
-    for ns, ifname in ((a, link.if_a), (b, link.if_b)):
-        wait_for(lambda: ns.flags(ifname) & IFF_RUNNING, what="carrier")
+    carrier_again()
     passes(*made)
 
 

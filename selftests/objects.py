@@ -8,7 +8,6 @@ import glob
 from lib import *
 from libesp import udp
 
-RMMOD_SECONDS = 5
 ROUNDS = 500
 WORKERS = 2
 # The kernel makes things of its own meanwhile, so a few more are no leak; what
@@ -25,10 +24,10 @@ class Flood:
 
     def __init__(self, *tunnels):
         self.over = threading.Event()
-        self.sent = 0
-        self.threads = [threading.Thread(target=self.run, daemon=True,
-                                         args=(self.sockets(t, *ends),))
-                        for t in tunnels for ends in ("ab", "ba")]
+        flows = [self.sockets(t, *ends) for t in tunnels for ends in ("ab", "ba")]
+        self.sent = [0] * len(flows)
+        self.threads = [threading.Thread(target=self.run, args=flow, daemon=True)
+                        for flow in enumerate(flows)]
         for thread in self.threads:
             thread.start()
 
@@ -39,21 +38,28 @@ class Flood:
         return [(host.socket(family_of(t.inner(there, f)), socket.SOCK_DGRAM),
                  (t.inner(there, f), SINK_PORT)) for f in (4, 6)]
 
-    def run(self, socks):
+    def run(self, n, socks):
         while not self.over.is_set():
             for sock, address in socks:
                 try:
                     sock.sendto(bytes(400), address)
                 except OSError:
                     pass    # whatever the tunnel's end makes of it
-                self.sent += 1
+                self.sent[n] += 1
         for sock, _ in socks:
             sock.close()
 
-    def more(self, count=100):
-        """Some traffic from now on."""
-        goal = self.sent + count
-        wait_for(lambda: self.sent >= goal, what="traffic")
+    def more(self, count=50):
+        """Some traffic from now on, of each direction."""
+        goals = [sent + count for sent in self.sent]
+        wait_for(lambda: all(map(int.__ge__, self.sent, goals)), what="traffic")
+
+    def passes(self, t):
+        """What is sent from now on does, both ways."""
+        before = t.stats()
+        self.more()
+        wait_for(lambda: {"tx_packets", "rx_packets"}
+                 <= set(difference(before, t.stats())), what="both directions")
 
     def __enter__(self):
         self.more()
@@ -90,13 +96,10 @@ def _():
             out, in_ = t.out, t.in_
             t.a.bhsec(f"sa del bh0 b out spi {out.spi}\n"
                       f"sa del bh0 b in spi {in_.spi}\n")
-            flood.more(20)
+            flood.more(10)
             t.a.bhsec(in_.bhsec("bh0", "b", "in") + out.bhsec("bh0", "b", "out"))
-            flood.more(20)
-        before = t.stats()
-        flood.more(200)
-    moved = wait_counted(t.stats, before, 100)
-    check(moved.get("tx_packets") and moved.get("rx_packets"), f"moved: {moved}")
+            flood.more(10)
+        flood.passes(t)
 
 
 @case("peers deleted and added under traffic")
@@ -106,13 +109,10 @@ def _():
         for _ in range(10):
             t.a.bhsec("peer del bh0 b\n")
             check_equal(t.a.device("bh0")["peers"], [], "peers")
-            flood.more(20)
+            flood.more(10)
             t.a.bhsec(t.peer_lines("a"))
-            flood.more(20)
-        before = t.stats()
-        flood.more(200)
-    moved = wait_counted(t.stats, before, 100)
-    check(moved.get("tx_packets") and moved.get("rx_packets"), f"moved: {moved}")
+            flood.more(10)
+        flood.passes(t)
 
 
 def near_lines(t):
@@ -125,10 +125,10 @@ def _():
     with Flood(t) as flood:
         for _ in range(5):
             t.a.ip("link del bh0\n")
-            flood.more(20)
+            flood.more(10)
             t.a.ip(near_lines(t))
             t.a.bhsec(t.peer_lines("a"))
-            flood.more(20)
+            flood.more(10)
         t.a.ip("link del bh0\n")
         check_equal(t.a.show(), [], "devices")
 
@@ -138,9 +138,7 @@ def rmmod_under_traffic(make):
     with Flood(t):
         begin = time.monotonic()
         subprocess.run(["rmmod", "bhsec"], check=True, timeout=60)
-        took = time.monotonic() - begin
-        ksft.print_msg(f"rmmod took {took:.2f} s")
-        check(took < RMMOD_SECONDS, f"rmmod took {took:.1f} s")
+        ksft.print_msg(f"rmmod took {time.monotonic() - begin:.2f} s")
         check(devices_gone(t), "a device is left")
         subprocess.run(["modprobe", "bhsec"], check=True)
 
@@ -155,7 +153,8 @@ def _():
         before = t.stats()
         for _ in range(20):
             sock.sendto(bytes(400), (t.b_inner4, SINK_PORT))
-        check_equal(difference(before, t.stats()).get("tx_packets"), 20, "sent")
+        check_equal(wait_counted(t.stats, before, 20).get("tx_packets"), 20,
+                    "sent")
         subprocess.run(["rmmod", "bhsec"], check=True, timeout=60)
         wait_for(lambda: "FAILED" in t.a.run(
             ["ip", "neigh", "show", t.b_outer]).stdout, what="the neighbour's end")

@@ -140,6 +140,10 @@ def multicast_sender(t, family):
     return sock
 
 
+def is_of(t, frame):
+    return (esp_of(frame) or b"")[:4] == t.spi_out.to_bytes(4, "big")
+
+
 def multicast_out(t):
     """The copies for the host's own members, read when the packets have gone,
     and what is sealed, are what was sent."""
@@ -157,9 +161,9 @@ def multicast_out(t):
             for data in sent:
                 sock.sendto(data, (GROUPS[family], GROUP_PORT))
             wait_counted(t.stats, before, PACKETS)
-            plains = [unseal(t.out, esp) for esp in
-                      map(esp_of, capture.stop())
-                      if esp and esp[:4] == t.spi_out.to_bytes(4, "big")]
+            capture.wait(PACKETS, lambda frame: is_of(t, frame))
+            plains = [unseal(t.out, esp_of(frame)) for frame in capture.stop()
+                      if is_of(t, frame)]
             for data in sent:
                 check_equal(sum(data in plain for plain in plains), 1,
                             "sealed packets with a payload")

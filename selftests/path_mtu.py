@@ -211,18 +211,21 @@ def jumbo(t):
 
 # A router whose next link takes less
 
+def hears(sock, t, inner):
+    """Has it, now that one more packet is too large?"""
+    try:
+        sock.send(packet_of(inner, fits(t, DEFAULT)))
+    except OSError:
+        pass    # EMSGSIZE: it has heard
+    return path_mtu(sock, inner) < DEFAULT
+
+
 def learned(t, inner, mtu):
     """The next packet after the router's error is refused with the number that
     fits, and such a one arrives."""
     wanted = told(t, inner, mtu)
     with sender(t, inner) as sock:
-        def hears():
-            try:
-                sock.send(packet_of(inner, fits(t, DEFAULT)))
-            except OSError:
-                pass    # EMSGSIZE: it has heard
-            return path_mtu(sock, inner) < DEFAULT
-        wait_for(hears, what="an ICMP error")
+        wait_for(lambda: hears(sock, t, inner), what="an ICMP error")
         check_equal(path_mtu(sock, inner), wanted, "path MTU at h")
     arrive(t, inner, [wanted])
 
@@ -423,8 +426,7 @@ def forged(t):
     # The control: an error such as theirs, but about what was sent.
     forger.send(1300, whole)
     with sender(t, 4) as sock:
-        sock.send(packet_of(4, fits(t, DEFAULT)))
-        wait_for(lambda: path_mtu(sock, 4) < DEFAULT, what="an ICMP error")
+        wait_for(lambda: hears(sock, t, 4), what="an ICMP error")
         check_equal(path_mtu(sock, 4), fits(t, 1300), "path MTU at h")
 
 

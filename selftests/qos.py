@@ -59,8 +59,9 @@ def outer_classes(t, packets):
     for packet in packets:
         send(t, packet)
     wait_counted(t.stats, before, len(packets))
+    capture.wait(len(packets), esp_of)
     seen = {}
-    for outer in map(outer_of, capture.stop(len(packets))):
+    for outer in map(outer_of, capture.stop()):
         esp = outer and esp_in(outer)
         if esp and esp[:4] == t.spi_out.to_bytes(4, "big"):
             plain = unseal(t.out, esp)
@@ -144,8 +145,11 @@ def shares_arrive(t, dev, mark):
         for _ in range(share):
             send(t, outward(t, 4, 0))
     wait_counted(t.stats, before, sum(SHARES))
-    after = sent_by_class(dev)
-    seen = [after[n] - classes.get(n, 0) for n in range(1, len(SHARES) + 1)]
+    def by_class():
+        after = sent_by_class(dev)
+        seen = [after[n] - classes.get(n, 0) for n in range(1, len(SHARES) + 1)]
+        return seen if sum(seen) >= sum(SHARES) else None
+    seen = wait_for(by_class, what=f"{sum(SHARES)} datagrams in the classes")
     check(all(share <= count <= share + STRAY
               for share, count in zip(SHARES, seen)),
           f"datagrams by class: {seen} instead of {SHARES}")

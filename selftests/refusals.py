@@ -373,7 +373,9 @@ def flood():
     esp, other = (seal_packet(t.in_, next(numbers[t]), inner_of(t))
                      for _ in range(2))
     time.sleep(1.1)     # the limit's second ends, whoever began it
+    first = t.stats()
     wires[t].send(esp)
+    wait_counted(t.stats, first, 1)
     before, begin = t.stats(), time.monotonic()
     for _ in range(FLOOD):
         wires[t].send(esp)

@@ -24,7 +24,7 @@ class Flow:
 
     def __init__(self, src, dst, source, address, over_xfrm=False):
         self.sent, self.over_xfrm = 0, over_xfrm
-        self.seen = {}
+        self.seen, self.drained_to = {}, 0
         self.over = threading.Event()       # nothing more is sent
         self.counted = threading.Event()    # .sent is final
         self.rx = dst.socket(family_of(address), socket.SOCK_DGRAM)
@@ -81,8 +81,12 @@ class Flow:
     def drained(self):
         """What was sent by now has arrived, and the next ones too."""
         goal = self.sent + 10
-        wait_for(lambda: self.alive() or len(self.seen) > goal,
-                 what=f"datagram {goal}, {len(self.seen)} have arrived")
+        def all_came():
+            self.alive()
+            while self.drained_to in self.seen:
+                self.drained_to += 1
+            return self.drained_to > goal
+        wait_for(all_came, what=f"datagram {self.drained_to} of {goal}")
 
     def stop(self):
         sender, receiver = self.threads[1], self.threads[0]

@@ -303,8 +303,8 @@ def _():
         count = sent_to_a()
         moved = wait_counted(t.stats, before, count)
         check_equal(moved["rx_packets"], count, "packets opened")
-    check_equal(len([f for f in capture.stop() if b"to a" in f]), 0,
-                "packets past the program")
+        frames = capture.stop()     # while the program has what comes late
+    check(not any(b"to a" in frame for frame in frames), "it passed the program")
     with Xdp(a, "bh0", always(XDP_TX), XDP_FLAGS_SKB_MODE):
         device = lambda: a.own_stats("bh0")
         before = device()
@@ -353,18 +353,22 @@ def qdisc_packets():
 
 def coalesces(ns, dst, source, ifname, offset):
     """TCP in segments from b is handed on in packets larger than one. The
-    link hands them over in bunches, as an interface card does."""
+    link hands them over in bunches, as an interface card does; slow machines
+    need longer ones for more than one segment."""
     if os.environ.get("BHSEC_CRYPTO") == "cryptd":
         raise Skip("cryptd hands over one packet at a time")
-    b.run(["tc", "qdisc", "replace", "dev", link.if_b, "root", "netem",
-           "limit", "10000", "slot", "3ms"])
-    try:
-        capture = Capture(ns, ifname, outgoing=False)
-        tcp_transfer(b, ns, dst, 200_000, source)
-        largest = max(len(frame) - offset for frame in capture.stop())
-    finally:
-        b.run(["tc", "qdisc", "del", "dev", link.if_b, "root"])
-    check(largest > MTU, f"no packet is larger than {largest}")
+    for bunch in "3ms", "30ms", "300ms":
+        b.run(["tc", "qdisc", "replace", "dev", link.if_b, "root", "netem",
+               "limit", "10000", "slot", bunch])
+        try:
+            capture = Capture(ns, ifname, outgoing=False)
+            tcp_transfer(b, ns, dst, 200_000, source)
+            largest = max(len(frame) - offset for frame in capture.stop())
+        finally:
+            b.run(["tc", "qdisc", "del", "dev", link.if_b, "root"])
+        if largest > MTU:
+            return
+    raise Failure(f"no packet is larger than {largest}")
 
 
 for _f in 4, 6:
