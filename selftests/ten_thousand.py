@@ -141,15 +141,18 @@ def dumping():
 
 
 def shown_beside(change, times):
-    """What the tool says while its dumps are so often changed in the midst."""
-    over = threading.Event()
+    """What the tool says while its dumps are so often changed in the midst, on
+    one CPU and by whom goes first: no dump passes while that one stands still."""
+    over, cpus = threading.Event(), os.sched_getaffinity(0)
 
     def churn():
-        for _ in range(times):
-            while not dumping():
-                if over.wait(0.001):
-                    return
-            change()
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        left = times
+        while left and not over.wait(0.02):     # a dump takes far longer
+            if dumping():
+                change()
+                left -= 1
+    os.sched_setaffinity(0, {0})
     thread = threading.Thread(target=churn, daemon=True)
     thread.start()
     try:
@@ -157,6 +160,7 @@ def shown_beside(change, times):
     finally:
         over.set()
         thread.join()
+        os.sched_setaffinity(0, cpus)
 
 
 @case("what the tool shows beside a change has been so at one moment")
