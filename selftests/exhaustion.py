@@ -82,7 +82,8 @@ def exhaust(t, send, count):
     before = t.stats()
     send()
     moved = wait_counted(t.stats, before, count)
-    seqs, ivs = numbers(capture.stop(LEFT), t.spi_out)
+    capture.wait(LEFT, esp_of)
+    seqs, ivs = numbers(capture.stop(), t.spi_out)
     check_equal(sorted(seqs), list(range(LAST - LEFT + 1, LAST + 1)), "numbers")
     check_equal(len(set(ivs)), LEFT, "different IVs")
     check_equal((moved["tx_packets"], moved["exhausted"]),
@@ -135,7 +136,8 @@ def crossing(t):
     capture = Capture(a, t.link.if_a)
     exchange(t, range(50), 4, burst=1)
     exchange(t, range(50), 6)
-    frames = capture.stop(2 * 100)
+    capture.wait(2 * 100, esp_of)
+    frames = capture.stop()
     wanted = sorted(seq & LAST for seq in range(NEAR_2_32 + 1, NEAR_2_32 + 101))
     for spi in (t.spi_out, t.spi_in):
         seqs, ivs = numbers(frames, spi)

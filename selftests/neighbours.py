@@ -112,6 +112,8 @@ class Daemon:
 
 daemon = Daemon()
 b.encap_sockets(ESP_PORT)
+# What is sent after a packet comes after it, where one CPU sends both.
+os.sched_setaffinity(0, {0})
 for _ns in a, b, c:
     udp_echo(_ns, "0.0.0.0")
     udp_echo(_ns, "::")
