@@ -57,7 +57,8 @@ def no_larger(t):
             path_mtu_discovery(sock, PMTUDISC_DO)
             sock.connect((t.inner("b", inner), 7007))
             sock.send(bytes(most + 1))
-            check_equal(path_mtu(sock, inner), t.inner_max, "path MTU")
+            wait_for(lambda: path_mtu(sock, inner) == t.inner_max,
+                     what=f"a path MTU of {t.inner_max}")
     after = t.stats()
     check_equal(after["too_big"] - before["too_big"], 2, "too_big")
     check_equal(after["tx_packets"], before["tx_packets"], "tx_packets")

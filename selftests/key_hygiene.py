@@ -169,6 +169,11 @@ def _():
     kernel_log()
     texts = exercise(t)
     nl = Genl(a)
+    # The key of a request that is taken is wiped, where the capture looks, too.
+    reply, _ = nl.request("sa-add", [
+        ("ifname", "bh0"), ("peer", "b"), ("direction", 0), ("spi", 1),
+        ("cipher", 1), ("key", t.key_out)])
+    check(reply.errno, "an SPI of 1 is taken")
     nl.dump("dev-get")
     nl.dump("peer-get", ifname="bh0")
     nl.dump("sa-get", ifname="bh0")

@@ -11,7 +11,7 @@ MORE = 5                    # packets sent beyond what passes
 IN, AES_GCM_256 = 0, 1
 SOFT_SECONDS = 2
 # Before the last of them a packet has to get through after the soft event.
-HARD_SECONDS = 4, 12, 36
+HARD_SECONDS = 4, 12, 28
 
 
 class Clocked(Monitor):
