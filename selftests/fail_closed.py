@@ -33,7 +33,7 @@ class Flow:
         self.sock.setblocking(False)
 
     def step(self):
-        for act in self.send, self.receive:
+        for act in self.send, self.receive, self.hear:
             try:
                 act()
             except BlockingIOError:
@@ -51,6 +51,14 @@ class Flow:
     def receive(self):
         check_equal(self.sock.recv(2048), MARK, "echo")
         self.replies += 1
+
+    def hear(self):
+        """Errors that stay in their queue take the room of the answers."""
+        for *_, data in self.sock.recvmsg(1, 256, socket.MSG_ERRQUEUE)[1]:
+            self.errors.add(struct.unpack_from("=I", data)[0])
+
+    def __repr__(self):
+        return f"{self.name}: {self.replies} replies, errors {self.errors}"
 
 
 class Traffic:
@@ -84,14 +92,13 @@ class Traffic:
         before = self.replies()
         wait_for(lambda: all(now > then + 2 for now, then in
                              zip(self.replies(), before)),
-                 what=f"replies to {[flow.name for flow in self.all]}")
+                 what=lambda: f"replies after {before}: {self.all}")
 
     def is_told(self, errors):
         for flow in self.outward:
             flow.errors.clear()
         wait_for(lambda: all(errors & flow.errors for flow in self.outward),
-                 what=f"one of the errors {errors} at each sender: " + str(
-                     [(flow.name, flow.errors) for flow in self.outward]))
+                 what=lambda: f"one of {errors} at each: {self.outward}")
 
 
 def clear_packets(frames):

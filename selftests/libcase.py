@@ -109,13 +109,15 @@ def check_packets(seen, wanted, what="packets on the device"):
 
 
 def wait_for(condition, seconds=PATIENCE, what="condition"):
-    """Returns what the condition becomes; fails if it stays false."""
+    """Returns what the condition becomes; fails if it stays false, with what
+    was waited for: words, or a function that finds them then."""
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
-        check(time.monotonic() < deadline, f"waited {seconds} s for: {what}")
+        check(time.monotonic() < deadline, f"waited {seconds} s for: "
+              f"{what() if callable(what) else what}")
         time.sleep(0.005)
 
 
