@@ -12,7 +12,7 @@ import platform
 import re
 import socket
 
-from programs import RUN, check, inside, listens, run, wait_for
+from programs import RUN, check, inside, listens, output, run, wait_for
 from tunnels import TUNNEL
 
 UNIT = {"bs1": 6969, "bs2": 6970}
@@ -91,7 +91,7 @@ class Network:
         self.root, self.programs = root, programs
         self.env = {"LD_LIBRARY_PATH":
                     f"{root}/usr/lib/{platform.machine()}-linux-gnu"}
-        self.vty = {}
+        self.vty, self.stations = {}, []
 
     def read(self, path):
         with open(f"{self.root}/{path}") as example:
@@ -139,8 +139,12 @@ class Network:
             # leads to an interface: without this one, into the underlay.
             run(site, "ip", "route", "add", "239.0.0.0/8", "dev", "lo", "src",
                 "127.0.0.1")
-            self.start(site, "osmo-bts-virtual", config=example.replace(
-                "unit-id 6969", f"unit-id {unit}"))
+            # Each its own socket for a packet control unit: two that make the
+            # same at one time refuse to start.
+            config = example.replace("unit-id 6969", f"unit-id {unit}").replace(
+                "bts 0\n", f"bts 0\n pcu-socket {RUN}/{site}.pcu\n")
+            self.stations.append(self.start(site, "osmo-bts-virtual",
+                                            config=config))
 
     def start_subscriber(self):
         """A GTP client at bs1, as a base station of LTE or 5G would be."""
@@ -160,6 +164,9 @@ class Network:
     def station(self, number):
         """What the controller says of its link to a base station, and whether
         that is up; a link that flapped has another port."""
+        program = self.stations[number]
+        check(program.poll() is None, f"{program.name} has ended: "
+                                      f"{output(program)[-300:]}")
         text = self.vty["osmo-bsc"].ask(f"show bts {number}")
         link = re.search(r"OML Link: \((.*)\)", text)
         up = all(re.search(sign, text) for sign in (
