@@ -427,7 +427,11 @@ static int state_counter(const struct bhsec_sa *sa)
  */
 int bhsec_sa_enter(struct bhsec_sa *sa)
 {
-	return percpu_ref_tryget_live(&sa->users) ? 0 : state_counter(sa);
+	if (percpu_ref_tryget_live(&sa->users))
+		return 0;
+	/* pairs with the change of state in sa_stop(), and what lies before */
+	smp_rmb();
+	return state_counter(sa);
 }
 
 /* Returns false if @amount is past the hard limit, none of it may be used. */

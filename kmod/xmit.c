@@ -178,6 +178,25 @@ static void xmit_too_big(struct sk_buff *skb, struct bhsec_sa *sa,
 }
 
 /*
+ * Become a user of the SA that carries a DSCP. One that is deleted has lost its
+ * place before it ends: who found it there just before looks again, so that a
+ * rekey drops nothing. Each turn needs another deletion.
+ */
+static unsigned int enter_sa(struct bhsec_peer *peer, unsigned int dscp,
+			     struct bhsec_sa **found)
+{
+	struct bhsec_sa *sa;
+	unsigned int drop;
+
+	do {
+		sa = rcu_dereference(peer->out[dscp]);
+		*found = sa;
+		drop = sa ? bhsec_sa_enter(sa) : BHSEC_A_STATS_NO_KEY;
+	} while (unlikely(drop) && sa != rcu_access_pointer(peer->out[dscp]));
+	return drop;
+}
+
+/*
  * Find peer, SA and route of a packet and whether it fits. What cannot go is
  * counted and freed, and its sender told: nothing ever leaves in clear.
  */
@@ -205,11 +224,7 @@ static void xmit_inner(struct sk_buff *skb, struct net_device *dev)
 	drop = BHSEC_A_STATS_SELECTOR;
 	if (!bhsec_peer_is_local(peer, inner.src, inner.is_ipv6))
 		goto unreachable;
-	drop = BHSEC_A_STATS_NO_KEY;
-	sa = rcu_dereference(peer->out[inner.tos >> 2]);
-	if (!sa)
-		goto unreachable;
-	drop = bhsec_sa_enter(sa);
+	drop = enter_sa(peer, inner.tos >> 2, &sa);
 	if (drop)
 		goto unreachable;
 

@@ -3,6 +3,7 @@
 """Fifty rekeys, make before break, under traffic in both directions: every
 datagram arrives once, through bhsec's counters too, which outlive the SAs."""
 
+import contextlib
 import errno
 
 from lib import *
@@ -13,6 +14,9 @@ PORT = 7100
 IN, OUT = 0, 1
 # Traffic leaves the guest's two CPUs some time for the rekeys themselves.
 PAUSE = 0.001
+TRACING = "/sys/kernel/tracing"
+UDP_SEGMENT, SEGMENT, SEGMENTS = 103, 100, 40
+ROUNDS = 30
 
 
 class Flow:
@@ -185,8 +189,94 @@ def rekey(make, inner):
     check_equal(len(tunnel.a.peer("bh0", "b")["sas"]), 2, "SAs left")
 
 
+@contextlib.contextmanager
+def slow(function):
+    """A probe writes the stack down each time: what lies between a packet's
+    steps takes longer than a request."""
+    if not os.path.exists(f"{TRACING}/kprobe_events"):
+        subprocess.run(["mount", "-t", "tracefs", "tracefs", TRACING],
+                       capture_output=True, check=False)
+    if not os.path.exists(f"{TRACING}/kprobe_events"):
+        raise Skip("this kernel has no probes")
+
+    def write(path, text):
+        # Not emptied first: that would take others' probes.
+        file = os.open(f"{TRACING}/{path}", os.O_WRONLY | os.O_APPEND)
+        try:
+            os.write(file, text.encode())
+        finally:
+            os.close(file)
+    write("kprobe_events", f"p:bhsec/slow bhsec:{function}")
+    try:
+        write("events/bhsec/slow/trigger", "stacktrace")
+        write("events/bhsec/slow/enable", "1")
+        yield
+    finally:
+        write("events/bhsec/slow/enable", "0")
+        write("events/bhsec/slow/trigger", "!stacktrace")
+        write("kprobe_events", "-:bhsec/slow")
+
+
+class Flood:
+    """Datagrams from a through the tunnel, 40 at a time."""
+
+    def __init__(self, t):
+        self.sent, self.over = 0, threading.Event()
+        udp_sink(t.b)
+        self.sock = t.a.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, SEGMENT)
+        self.sock.bind((t.a_inner4, 0))
+        self.to = t.b_inner4, SINK_PORT
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        while not self.over.is_set():
+            self.sock.sendto(bytes(SEGMENTS * SEGMENT), self.to)
+            self.sent += SEGMENTS
+
+    def more(self):
+        goal = self.sent + 2 * SEGMENTS
+        wait_for(lambda: self.sent > goal, what="the flood")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+
+def deleted(replaced):
+    """Packets that found the old SA just before take the new one, or say that
+    there is none."""
+    a, b = Ns("a"), Ns("b")
+    t = tunnel_bhsec(a, b, veth(a, b))
+    before = t.stats()
+    with slow("bhsec_sa_enter"), Flood(t) as flood:
+        for _ in range(ROUNDS):
+            flood.more()
+            old, t.out = t.out, t.new_sa()
+            if replaced:
+                add(a, "b", OUT, t.out)
+            none = t.stats()["no_key"]
+            remove(a, "b", OUT, old)
+            if not replaced:
+                wait_for(lambda: t.stats()["no_key"] > none, what="no_key")
+                add(a, "b", OUT, t.out)
+    moved = wait_counted(t.stats, before, flood.sent)
+    ksft.print_msg(f"{flood.sent} datagrams: {moved}")
+    check_equal(set(moved), {"tx_packets", "tx_bytes"} |
+                (set() if replaced else {"no_key"}), "counters")
+    check_equal(moved["tx_packets"] + moved.get("no_key", 0), flood.sent,
+                "datagrams counted")
+
+
 add_case("50 rekeys against xfrm lose nothing and repeat nothing", rekey,
          tunnel_xfrm, 4)
 add_case("50 rekeys between bhsec and bhsec lose nothing and repeat nothing",
          rekey, tunnel_bhsec, 6)
+add_case("an SA deleted as soon as it is replaced: nothing is dropped", deleted,
+         True)
+add_case("an SA deleted under a flood: no_key, and nothing else", deleted, False)
 main()
