@@ -167,18 +167,23 @@ make_kernel() {
 	"$vm/initramfs" "$root"
 }
 
-need_kernel() {
-	[ ! -d "$cache/kernel/$1" ] || return 0
-	# What was built for one that is no more is for other headers.
+# What was built for a kernel that is no more is for other headers.
+replace_kernel() {
 	rm -rf "$cache"/build/*/"$1"
+	shift
+	"$@"
+}
+
+need_kernel() {
 	case $1 in
 	debug)
 		make_once "$cache/kernel/$1" \
 			"building the debug kernel, which takes long, but once" \
-			"$vm/debug-kernel" ;;
+			replace_kernel "$1" "$vm/debug-kernel" ;;
 	*)
 		make_once "$cache/kernel/$1" \
-			"unpacking Debian's Linux $1 and its compiler" make_kernel "$1" ;;
+			"unpacking Debian's Linux $1 and its compiler" \
+			replace_kernel "$1" make_kernel "$1" ;;
 	esac
 }
 
