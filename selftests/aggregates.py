@@ -12,7 +12,7 @@ import itertools
 from lib import *
 from libesp import *
 
-UDP_SEGMENT, MAX_SEGMENTS = 103, 64
+MAX_SEGMENTS = 64
 PER_CALL, PAYLOAD, CALLS = 40, 700, 3
 # Inner payload and number: 44 times 1,440 bytes of ESP, as UDP just takes.
 LONGEST, LONGEST_CALL = 1378, 44

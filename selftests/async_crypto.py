@@ -9,7 +9,7 @@ from libcrypto import *
 
 TCP_BYTES = 300_000
 ROUNDS = 30
-UDP_SEGMENT, SEGMENT, SEGMENTS, SENDS = 103, 100, 40, 75
+SEGMENT, SEGMENTS, SENDS = 100, 40, 75
 
 
 def functional(template, far):

@@ -15,7 +15,7 @@ from libesp import *
 from libpages import *
 from libxdp import *
 
-UDP_SEGMENT, PAGE = 103, 4096
+PAGE = 4096
 PACKETS = 8
 GROUPS = {4: "239.1.2.3", 6: "ff35::1:2:3"}
 GROUP_NETS = {4: "239.0.0.0/8", 6: "ff30::/12"}

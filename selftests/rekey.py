@@ -15,7 +15,7 @@ IN, OUT = 0, 1
 # Traffic leaves the guest's two CPUs some time for the rekeys themselves.
 PAUSE = 0.001
 TRACING = "/sys/kernel/tracing"
-UDP_SEGMENT, SEGMENT, SEGMENTS = 103, 100, 40
+SEGMENT, SEGMENTS = 100, 40
 ROUNDS = 30
 
 

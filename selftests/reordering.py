@@ -8,7 +8,7 @@ a window that is wide enough, or an SA for each class, loses nothing (RFC 4301
 from lib import *
 from libesp import *
 
-IP_TOS, UDP_SEGMENT = 1, 103
+IP_TOS = 1
 EF = 46
 # So many packets have to be sealed in it; a kernel that watches itself is slow.
 DELAY = 50      # ms
