@@ -17,6 +17,20 @@ PAUSE = 0.001
 TRACING = "/sys/kernel/tracing"
 SEGMENT, SEGMENTS = 100, 40
 ROUNDS = 30
+# So many at one place hold a packet there for longer than two requests take.
+PROBES = 32
+# Until there is something to read.
+FLOOD = f"""
+import select, socket, sys
+source, address, port = sys.argv[1:]
+sent, sock = 0, socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.setsockopt(socket.IPPROTO_UDP, {UDP_SEGMENT}, {SEGMENT})
+sock.bind((source, 0))
+while not select.select([sys.stdin], [], [], 0)[0]:
+    sock.sendto(bytes({SEGMENTS * SEGMENT}), (address, int(port)))
+    sent += {SEGMENTS}
+print(sent)
+"""
 
 
 class Flow:
@@ -191,8 +205,7 @@ def rekey(make, inner):
 
 @contextlib.contextmanager
 def slow(function):
-    """A probe writes the stack down each time: what lies between a packet's
-    steps takes longer than a request."""
+    """Probes write the stack down there each time."""
     if not os.path.exists(f"{TRACING}/kprobe_events"):
         subprocess.run(["mount", "-t", "tracefs", "tracefs", TRACING],
                        capture_output=True, check=False)
@@ -206,45 +219,41 @@ def slow(function):
             os.write(file, text.encode())
         finally:
             os.close(file)
-    write("kprobe_events", f"p:bhsec/slow bhsec:{function}")
+    probes = [f"bhsec/slow{n}" for n in range(PROBES)]
+    for probe in probes:
+        write("kprobe_events", f"p:{probe} bhsec:{function}")
     try:
-        write("events/bhsec/slow/trigger", "stacktrace")
-        write("events/bhsec/slow/enable", "1")
+        for probe in probes:
+            write(f"events/{probe}/trigger", "stacktrace")
+            write(f"events/{probe}/enable", "1")
         yield
     finally:
-        write("events/bhsec/slow/enable", "0")
-        write("events/bhsec/slow/trigger", "!stacktrace")
-        write("kprobe_events", "-:bhsec/slow")
+        for probe in probes:
+            write(f"events/{probe}/enable", "0")
+            write(f"events/{probe}/trigger", "!stacktrace")
+            write("kprobe_events", f"-:{probe}")
 
 
 class Flood:
-    """Datagrams from a through the tunnel, 40 at a time."""
+    """Datagrams from a through the tunnel, 40 at a time, by a process of its
+    own: a thread of this one would stand still where a request begins."""
 
     def __init__(self, t):
-        self.sent, self.over = 0, threading.Event()
+        self.t = t
         udp_sink(t.b)
-        self.sock = t.a.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sock.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, SEGMENT)
-        self.sock.bind((t.a_inner4, 0))
-        self.to = t.b_inner4, SINK_PORT
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
-
-    def run(self):
-        while not self.over.is_set():
-            self.sock.sendto(bytes(SEGMENTS * SEGMENT), self.to)
-            self.sent += SEGMENTS
+        self.process = t.a.popen([sys.executable, "-c", FLOOD, t.a_inner4,
+                                  t.b_inner4, str(SINK_PORT)],
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                 text=True)
 
     def more(self):
-        goal = self.sent + 2 * SEGMENTS
-        wait_for(lambda: self.sent > goal, what="the flood")
+        before = self.t.stats()
+        wait_for(lambda: sum(difference(before, self.t.stats()).values()) > 0,
+                 what="the flood")
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        self.thread.join()
+    def stop(self):
+        """Returns how many were sent."""
+        return int(self.process.communicate("\n", timeout=PATIENCE)[0])
 
 
 def deleted(replaced):
@@ -253,22 +262,24 @@ def deleted(replaced):
     a, b = Ns("a"), Ns("b")
     t = tunnel_bhsec(a, b, veth(a, b))
     before = t.stats()
-    with slow("bhsec_sa_enter"), Flood(t) as flood:
+    with slow("bhsec_sa_enter"):
+        flood = Flood(t)
         for _ in range(ROUNDS):
             flood.more()
             old, t.out = t.out, t.new_sa()
+            none = t.stats()["no_key"]
             if replaced:
                 add(a, "b", OUT, t.out)
-            none = t.stats()["no_key"]
             remove(a, "b", OUT, old)
             if not replaced:
                 wait_for(lambda: t.stats()["no_key"] > none, what="no_key")
                 add(a, "b", OUT, t.out)
-    moved = wait_counted(t.stats, before, flood.sent)
-    ksft.print_msg(f"{flood.sent} datagrams: {moved}")
+        sent = flood.stop()
+    moved = wait_counted(t.stats, before, sent)
+    ksft.print_msg(f"{sent} datagrams: {moved}")
     check_equal(set(moved), {"tx_packets", "tx_bytes"} |
                 (set() if replaced else {"no_key"}), "counters")
-    check_equal(moved["tx_packets"] + moved.get("no_key", 0), flood.sent,
+    check_equal(moved["tx_packets"] + moved.get("no_key", 0), sent,
                 "datagrams counted")
 
 
