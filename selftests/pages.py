@@ -368,9 +368,7 @@ def redirected_into_the_tunnel(t):
     inners = of_both(t)
     # The program takes all that comes from w, what the kernel sends too.
     w.sysctl({f"ipv6/conf/{inside.if_a}/router_solicitations": 0})
-    w.ip("".join(f"neigh replace {inside.address(a, f)} lladdr "
-                 f"{inside.mac_b.hex(':')} nud permanent dev {inside.if_a}\n"
-                 for f in (4, 6)))
+    inside.know_other_end(w)
     before, own = t.stats(), a.own_stats(t.dev)
     seen = Late(a, near.if_a)
     with Xdp(a, inside.if_b, redirect(a.ifindex(t.dev)), XDP_FLAGS_SKB_MODE):

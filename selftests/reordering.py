@@ -34,9 +34,7 @@ def hold_back_the_rest():
     """At a, by the DSCP of the outer header."""
     dev = link.if_a
     # The search for a neighbour would be held back, too.
-    a.ip("".join(f"neigh replace {link.address(b, f)} lladdr "
-                 f"{link.mac_b.hex(':')} nud permanent dev {dev}\n"
-                 for f in (4, 6)))
+    link.know_other_end(a)
     a.run(["tc", "-batch", "-"], input=(
         f"qdisc add dev {dev} root handle 1: prio bands 2 priomap{' 1' * 16}\n"
         f"qdisc add dev {dev} parent 1:2 netem delay {DELAY}ms limit 10000\n"
