@@ -5,6 +5,11 @@
 #                 [CRYPTO=cryptd|pcrypt: with a cipher that answers later]
 # make shell      a prompt in such a guest, the demo's topology up [KERNEL=7.2]
 # make demo       the product at work, in one screen
+# make bench      instructions per packet beside other tunnels [KERNEL=7.2]
+#                 [MODES="xfrm bhsec"] [WORKLOADS="tcp1 udp64"] [JOBS=1]
+#                 [UL=nic: with UDP segmentation offload] [SMP=2: on 1 and 2 CPUs]
+# make profile    where a kernel's instructions go, by symbol [KERNEL=7.2]
+#                 [MODE=bhsec] [WORKLOAD=tcp1] [SYMBOL=post: each of one symbol's]
 # make generated  kmod/uapi/bhsec.h anew from kmod/bhsec.yaml
 # make update     take newer kernels and tools, where Debian has them
 
@@ -70,6 +75,18 @@ demo:
 	@$(MAKE) -s tool
 	@selftests/demo/run
 
+bench:
+	@$(VM)/packages
+	@selftests/bench/run --kernel "$(KERNEL)" --modes "$(MODES)" \
+		--workloads "$(WORKLOADS)" $(addprefix --underlay ,$(UL)) \
+		$(addprefix --jobs ,$(JOBS)) $(if $(SMP),--smp)
+
+profile:
+	@$(VM)/packages
+	@selftests/bench/profile --kernel $(or $(KERNEL),7.2) \
+		$(addprefix --symbol ,$(SYMBOL)) \
+		--bench $(or $(MODE),bhsec) $(or $(WORKLOAD),tcp1)
+
 generated:
 	@$(VM)/packages
 	@bash -c '. $(VM)/lib.sh; need_source; need_tools; \
@@ -87,4 +104,4 @@ clean:
 		-o -name '.*.cmd' -o -name Module.symvers -o -name modules.order | \
 		xargs rm -f
 
-.PHONY: all module tool install uninstall test shell demo generated update clean
+.PHONY: all module tool install uninstall test shell demo bench profile generated update clean

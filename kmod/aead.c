@@ -4,11 +4,18 @@
  */
 #include <linux/err.h>
 #include <linux/netlink.h>
+#include <linux/percpu.h>
 #include <linux/skbuff.h>
 #include <linux/slab.h>
 
 #include "aead.h"
+#include "compat.h"
 #include "uapi/bhsec.h"
+
+/* Larger than what any cipher of the table asks for on a plain machine. */
+#define OP_SIZE 1024
+
+static DEFINE_PER_CPU(struct bhsec_aead_op *, spare);
 
 /**
  * struct bhsec_aead - an AEAD of RFC 8221, RFC 7634
@@ -58,6 +65,26 @@ unsigned int bhsec_aead_key_len(u32 cipher)
 }
 
 /**
+ * bhsec_aead_find - the cipher that xfrm has by another name
+ * @driver: template of the kernel's crypto API
+ * @key_len: bytes of key and salt together
+ * @icv_len: bytes of the ICV
+ *
+ * Return: BHSEC_CIPHER_*, or a negative error if there is none.
+ */
+int bhsec_aead_find(const char *driver, unsigned int key_len,
+		    unsigned int icv_len)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(ciphers); i++)
+		if (!strcmp(driver, ciphers[i].driver) &&
+		    key_len == ciphers[i].key_len && icv_len == BHSEC_ICV_LEN)
+			return i;
+	return -ENOENT;
+}
+
+/**
  * bhsec_aead_alloc - a keyed transform
  * @cipher: BHSEC_CIPHER_*, of the table
  * @key: key and salt, bhsec_aead_key_len() bytes
@@ -94,74 +121,117 @@ struct crypto_aead *bhsec_aead_alloc(u32 cipher, const u8 *key,
 	return tfm;
 }
 
-static struct scatterlist *op_scatterlist(struct bhsec_aead_op *op)
-{
-	struct crypto_aead *tfm = crypto_aead_reqtfm(&op->req);
-
-	return PTR_ALIGN((void *)(&op->req + 1) + crypto_aead_reqsize(tfm),
-			 __alignof__(struct scatterlist));
-}
-
 /**
- * bhsec_aead_op_alloc - make room for one request
+ * bhsec_aead_op_get - room for one request
  * @tfm: transform it is for
- * @pieces: scatterlist entries that the packet needs
  *
- * Context: any.
+ * Almost every request is over when the cipher returns, so one place for each
+ * CPU is enough for those; a request that goes on takes its place along.
+ *
+ * Context: softirqs off.
  * Return: the operation, or NULL.
  */
-struct bhsec_aead_op *bhsec_aead_op_alloc(struct crypto_aead *tfm,
-					  unsigned int pieces)
+struct bhsec_aead_op *bhsec_aead_op_get(struct crypto_aead *tfm)
 {
-	struct bhsec_aead_op *op;
+	unsigned int size = sizeof(struct bhsec_aead_op) +
+			    crypto_aead_reqsize(tfm);
+	struct bhsec_aead_op *op = NULL;
 
-	op = kmalloc(sizeof(*op) + crypto_aead_reqsize(tfm) +
-		     __alignof__(struct scatterlist) +
-		     (pieces + 1) * sizeof(struct scatterlist), GFP_ATOMIC);
+	if (likely(size <= OP_SIZE))
+		op = __this_cpu_xchg(spare, NULL);
+	if (!op)
+		op = kmalloc(max_t(unsigned int, size, OP_SIZE), GFP_ATOMIC);
 	if (op)
 		aead_request_set_tfm(&op->req, tfm);
 	return op;
 }
 
 /**
- * bhsec_aead_op_map - point a request at its packet
- * @op: the operation; skb, seq and sa are set
- * @pieces: as given to bhsec_aead_op_alloc()
- * @spi: SPI, network byte order
- * @esn: are sequence numbers 64 bits in the AAD
- * @offset: where the ESP header starts in the packet's data
- * @len: bytes of ciphertext and ICV behind ESP header and IV; of plaintext
- *	only, for encryption
+ * bhsec_aead_op_put - a request is over
+ * @op: the operation
  *
- * The AAD of RFC 4106 section 5 has a sequence number of 64 bits where the
- * packet has 32; it gets an element of its own, the packet is left as it is.
- *
- * Context: any.
- * Return: 0 or a negative error.
+ * Context: softirqs off.
  */
-int bhsec_aead_op_map(struct bhsec_aead_op *op, unsigned int pieces,
-		      __be32 spi, bool esn, unsigned int offset,
-		      unsigned int len)
+void bhsec_aead_op_put(struct bhsec_aead_op *op)
 {
-	struct scatterlist *sg = op_scatterlist(op);
-	__be32 *word = (__be32 *)op->aad;
-	unsigned int mapped = len;
-	int n;
+	kfree(__this_cpu_xchg(spare, op));
+}
 
-	*word++ = spi;
-	if (esn)
-		*word++ = htonl(upper_32_bits(op->seq));
-	*word++ = htonl(lower_32_bits(op->seq));
-	memcpy(word, op->iv, BHSEC_IV_LEN);
+/*
+ * The AAD of RFC 4106 section 5 has a sequence number of 64 bits where the
+ * packet has 32. It is made in place, four bytes early, so that AAD and payload
+ * are one piece; bhsec_aead_op_finish() puts back what stood there.
+ */
+static void map(struct bhsec_aead_op *op, bool esn, unsigned int mapped)
+{
+	u8 *esp = op->skb->data;
+	__be32 high;
 
-	if (op->encrypt)
-		mapped += BHSEC_ICV_LEN;
-	sg_init_table(sg, pieces + 1);
-	sg_set_buf(sg, op->aad, (esn ? 12 : 8) + BHSEC_IV_LEN);
-	n = skb_to_sgvec(op->skb, sg + 1, offset + BHSEC_ESP_HEAD, mapped);
-	if (n < 0)
-		return n;
-	aead_request_set_ad(&op->req, sg->length);
-	aead_request_set_crypt(&op->req, sg, sg, len, op->iv);
-	return 0;
+	memcpy(op->iv, esp + 8, BHSEC_IV_LEN);
+	if (!esn) {
+		sg_init_one(&op->sg, esp, BHSEC_ESP_HEAD + mapped);
+		aead_request_set_ad(&op->req, BHSEC_ESP_HEAD);
+		return;
+	}
+	high = htonl(upper_32_bits(op->seq));
+	memcpy(&op->before, esp - 4, sizeof(op->before));
+	memcpy(esp - 4, esp, 4);
+	memcpy(esp, &high, sizeof(high));
+	sg_init_one(&op->sg, esp - 4, 4 + BHSEC_ESP_HEAD + mapped);
+	aead_request_set_ad(&op->req, 4 + BHSEC_ESP_HEAD);
+}
+
+/**
+ * bhsec_aead_op_seal - encrypt a packet in place
+ * @op: the operation; sa, skb and seq are set. The packet's data starts at the
+ *	ESP header, four bytes of room before it; the ICV's room is behind
+ * @esn: are sequence numbers 64 bits in the AAD
+ * @done: completes what comes later, with @op as its data
+ *
+ * Context: softirqs off.
+ * Return: 0, -EINPROGRESS if @done will be called, or a negative error.
+ */
+int bhsec_aead_op_seal(struct bhsec_aead_op *op, bool esn,
+		       crypto_completion_t done)
+{
+	unsigned int len = op->skb->len - BHSEC_ESP_HEAD - BHSEC_ICV_LEN;
+
+	map(op, esn, len + BHSEC_ICV_LEN);
+	aead_request_set_crypt(&op->req, &op->sg, &op->sg, len, op->iv);
+	aead_request_set_callback(&op->req, 0, done, op);
+	return crypto_aead_encrypt(&op->req);
+}
+
+/**
+ * bhsec_aead_op_open - decrypt a packet in place
+ * @op: as for bhsec_aead_op_seal()
+ * @esn: are sequence numbers 64 bits in the AAD
+ * @done: completes what comes later, with @op as its data
+ *
+ * Context: softirqs off.
+ * Return: 0, -EINPROGRESS if @done will be called, -EBADMSG if the packet is
+ * not authentic, or another negative error.
+ */
+int bhsec_aead_op_open(struct bhsec_aead_op *op, bool esn,
+		       crypto_completion_t done)
+{
+	unsigned int len = op->skb->len - BHSEC_ESP_HEAD;
+
+	map(op, esn, len);
+	aead_request_set_crypt(&op->req, &op->sg, &op->sg, len, op->iv);
+	aead_request_set_callback(&op->req, 0, done, op);
+	return crypto_aead_decrypt(&op->req);
+}
+
+/**
+ * bhsec_aead_exit - free what the CPUs keep
+ *
+ * Context: no packet is in a cipher.
+ */
+void bhsec_aead_exit(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		kfree(per_cpu(spare, cpu));
 }

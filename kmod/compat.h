@@ -10,9 +10,16 @@
 #include <linux/netdevice.h>
 #include <linux/slab.h>
 #include <net/dst.h>
+#include <net/flow.h>
 #include <net/genetlink.h>
+#include <net/inet_dscp.h>
 #include <net/ipv6.h>
 #include <net/rtnetlink.h>
+
+/* 6.5: segmentation has a header of its own. */
+#ifdef BHSEC_HAVE_GSO_HEADER
+#include <net/gso.h>
+#endif
 
 /* 7.0: an allocation takes its size from the object. */
 #ifndef kzalloc_obj
@@ -94,6 +101,89 @@ static inline struct nlattr **bhsec_dump_attrs(struct netlink_callback *cb)
 	return genl_dumpit_info(cb)->attrs;
 #endif
 }
+
+/* 6.6: tc's programs of a device have one list. */
+static inline bool bhsec_has_ingress(const struct net_device *dev)
+{
+	bool has = false;
+
+#ifdef BHSEC_HAVE_TCX
+#ifdef CONFIG_NET_XGRESS
+	has |= !!rcu_access_pointer(dev->tcx_ingress);
+#endif
+#elif defined(CONFIG_NET_CLS_ACT)
+	has |= !!rcu_access_pointer(dev->miniq_ingress);
+#endif
+#ifdef CONFIG_NETFILTER_INGRESS
+	has |= !!rcu_access_pointer(dev->nf_hooks_ingress);
+#endif
+	return has;
+}
+
+/* Which device or protocol a packet socket listens to is its own secret. */
+static inline bool bhsec_has_capture(const struct net *net)
+{
+#if IS_ENABLED(CONFIG_PACKET)
+	return !hlist_empty(&net->packet.sklist);
+#else
+	return false;
+#endif
+}
+
+/* 6.9: receive packet steering has a header of its own. */
+#ifdef BHSEC_HAVE_RPS_HEADER
+#include <net/rps.h>
+#endif
+
+static inline bool bhsec_has_rps(void)
+{
+#ifdef CONFIG_RPS
+	return static_branch_unlikely(&rps_needed);
+#else
+	return false;
+#endif
+}
+
+/* 6.13: a route is looked up for a DSCP, not a TOS. */
+#ifdef BHSEC_HAVE_ROUTE_DSCP
+#define bhsec_route_input4(skb, iph) \
+	ip_route_input_noref(skb, (iph)->daddr, (iph)->saddr, ip4h_dscp(iph), \
+			     (skb)->dev)
+#else
+#define bhsec_route_input4(skb, iph) \
+	ip_route_input_noref(skb, (iph)->daddr, (iph)->saddr, (iph)->tos, \
+			     (skb)->dev)
+#endif
+
+/* 6.6: who hears of an ICMP error gets the payload that was sent back. */
+#ifdef BHSEC_HAVE_ENCAP_ERR_PAYLOAD
+#define BHSEC_ENCAP_ERR_ARGS						\
+	struct sock *sk, struct sk_buff *skb, int err, __be16 port,	\
+	u32 info, u8 *payload
+#define BHSEC_ENCAP_ERR_PAYLOAD (payload - skb->data)
+#else
+#define BHSEC_ENCAP_ERR_ARGS						\
+	struct sock *sk, struct sk_buff *skb, unsigned int udp_offset
+#define BHSEC_ENCAP_ERR_PAYLOAD (udp_offset + sizeof(struct udphdr))
+#endif
+
+/* 6.18: a flow has a DSCP, not a TOS, of which old kernels look at a part. */
+static inline void bhsec_flow4_set_class(struct flowi4 *fl, u8 tos)
+{
+#ifdef BHSEC_HAVE_FLOW_DSCP
+	fl->flowi4_dscp = inet_dsfield_to_dscp(tos);
+#else
+	fl->flowi4_tos = tos & INET_DSCP_MASK;
+#endif
+}
+
+/* 6.10: an XFRM state may say its direction; 0 where it does not. */
+#define BHSEC_XFRM_DIR_IN 1
+#ifdef BHSEC_HAVE_XFRM_DIR
+#define bhsec_xfrm_dir(x) ((x)->dir)
+#else
+#define bhsec_xfrm_dir(x) 0
+#endif
 
 /* 7.2: a UDP tunnel is a struct sock. */
 #ifdef BHSEC_HAVE_TUNNEL_SOCK

@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The netdev: its life, its settings, what is delivered from it.
+ * The netdev: its life and its settings.
  */
 #include <linux/if_arp.h>
-#include <linux/if_ether.h>
+#include <linux/inetdevice.h>
 #include <net/ip.h>
 #include <net/ip_tunnels.h>
 #include <net/ipv6.h>
 #include <net/rtnetlink.h>
 
+#include "aead.h"
 #include "compat.h"
 #include "device.h"
 #include "endpoint.h"
+#include "outer.h"
 #include "sa.h"
+#include "segment.h"
 #include "underlay.h"
+#include "xfrm_bind.h"
 #include "xmit.h"
 
 /* Fits every cipher and encapsulation over IPv6 at 1500. */
@@ -21,7 +25,13 @@
 /* Room for IPv6, UDP and ESP in an IP datagram. */
 #define MTU_MAX (IP_MAX_MTU - 128)
 
-#define FEATURES (NETIF_F_SG | NETIF_F_HW_CSUM | NETIF_F_HIGHDMA)
+/* Of a datagram over IPv4 that leaves with others. */
+#define HEADROOM (48 + BHSEC_OUTER_BELOW)
+/* Padding, its length, next header, ICV. */
+#define TAILROOM (3 + 2 + BHSEC_ICV_LEN)
+
+#define FEATURES (NETIF_F_SG | NETIF_F_FRAGLIST | NETIF_F_HW_CSUM | \
+		  NETIF_F_HIGHDMA | BHSEC_SEGMENT_FEATURES)
 
 static const struct net_device_ops bhsec_netdev_ops;
 
@@ -34,57 +44,6 @@ static const struct net_device_ops bhsec_netdev_ops;
 bool bhsec_is_device(const struct net_device *dev)
 {
 	return dev->netdev_ops == &bhsec_netdev_ops;
-}
-
-/* A delivered packet inherits nothing from the one that carried it. */
-static void forget_outer(struct sk_buff *skb, struct net_device *dev,
-			 bool is_ipv6)
-{
-	skb_orphan(skb);
-	skb_scrub_packet(skb, true);
-	__vlan_hwaccel_clear_tag(skb);
-	skb_reset_redirect(skb);
-	skb_clear_hash(skb);
-	skb_set_queue_mapping(skb, 0);
-	skb->priority = 0;
-	skb->ip_summed = CHECKSUM_NONE;
-	skb->csum_level = 0;
-	skb->csum_valid = 0;
-	skb->encapsulation = 0;
-	skb_gso_reset(skb);
-	skb->dev = dev;
-	skb->protocol = is_ipv6 ? htons(ETH_P_IPV6) : htons(ETH_P_IP);
-	skb_reset_mac_header(skb);
-	skb_reset_network_header(skb);
-	skb_reset_mac_len(skb);
-}
-
-/**
- * bhsec_device_deliver - hand an inner packet to the stack
- * @sa: the SA that it came by
- * @skb: data starts at the inner IP header; consumed
- * @is_ipv6: its family
- *
- * Context: RCU read lock held, softirqs off.
- */
-void bhsec_device_deliver(struct bhsec_sa *sa, struct sk_buff *skb, bool is_ipv6)
-{
-	struct bhsec_device *bdev = sa->peer->bdev;
-	unsigned int len = skb->len;
-
-	if (!netif_running(bdev->dev)) {
-		DEV_STATS_INC(bdev->dev, rx_dropped);
-		bhsec_sa_count(sa, BHSEC_A_STATS_DOWN, 0);
-		kfree_skb(skb);
-		return;
-	}
-	forget_outer(skb, bdev->dev, is_ipv6);
-	if (gro_cells_receive(&bdev->cells, skb) == NET_RX_DROP) {
-		bhsec_sa_count(sa, BHSEC_A_STATS_BACKLOG, 0);
-		return;
-	}
-	bhsec_sa_count(sa, BHSEC_A_STATS_RX_PACKETS, len);
-	dev_sw_netstats_rx_add(bdev->dev, len);
 }
 
 /**
@@ -161,6 +120,7 @@ void bhsec_device_detach(struct bhsec_device *bdev)
 	ASSERT_RTNL();
 	take_carrier(bdev->dev);
 	mutex_lock(&bdev->lock);
+	bhsec_binding_set(bdev, NULL);
 	xa_for_each(&bdev->peers_by_id, id, peer)
 		bhsec_peer_drop_sas(peer);
 	rcu_assign_pointer(bdev->underlay, NULL);
@@ -191,6 +151,7 @@ static void bhsec_dev_uninit(struct net_device *dev)
 
 	mutex_lock(&bdev->lock);
 	bdev->gone = true;
+	bhsec_binding_set(bdev, NULL);
 	xa_for_each(&bdev->peers_by_id, id, peer)
 		bhsec_peer_del(peer);
 	mutex_unlock(&bdev->lock);
@@ -209,17 +170,38 @@ static int bhsec_dev_open(struct net_device *dev)
 	return 0;
 }
 
+/*
+ * What the stack would say on a tunnel by itself: router solicitations and
+ * multicast reports that no peer owns, and redirects to peers that have no
+ * other way (RFC 1812 5.2.7.2). Its own netns is new to a device that moves.
+ */
+static void be_silent(struct net_device *dev)
+{
+	struct in_device *in4 = __in_dev_get_rtnl(dev);
+	struct inet6_dev *in6 = __in6_dev_get(dev);
+
+	if (in4) {
+		/* one of the two switches is enough to have them sent */
+		IN_DEV_CONF_SET(in4, SEND_REDIRECTS, false);
+		IPV4_DEVCONF_ALL(dev_net(dev), SEND_REDIRECTS) = false;
+	}
+	if (in6)
+		in6->cnf.addr_gen_mode = IN6_ADDR_GEN_MODE_NONE;
+}
+
 static int bhsec_netdev_event(struct notifier_block *block, unsigned long event,
 			      void *data)
 {
 	struct net_device *dev = netdev_notifier_info_to_dev(data);
 	struct bhsec_device *bdev;
 
-	if (event == NETDEV_UP && bhsec_is_device(dev)) {
-		bdev = netdev_priv(dev);
-		if (!rtnl_dereference(bdev->underlay))
-			take_carrier(dev);
-	}
+	if (!bhsec_is_device(dev))
+		return NOTIFY_DONE;
+	bdev = netdev_priv(dev);
+	if (event == NETDEV_REGISTER)
+		be_silent(dev);
+	else if (event == NETDEV_UP && !rtnl_dereference(bdev->underlay))
+		take_carrier(dev);
 	return NOTIFY_DONE;
 }
 
@@ -267,6 +249,9 @@ static void bhsec_setup(struct net_device *dev)
 	dev->mtu = MTU_DEFAULT;
 	dev->min_mtu = IPV4_MIN_MTU;
 	dev->max_mtu = MTU_MAX;
+	/* so that what this host sends over IPv4 can be sealed where it lies */
+	dev->needed_headroom = HEADROOM;
+	dev->needed_tailroom = TAILROOM;
 	dev->needs_free_netdev = true;
 	SET_NETDEV_DEVTYPE(dev, &bhsec_device_type);
 	/* ICMP errors to the sender need the route of the inner packet */

@@ -12,6 +12,7 @@
 #include "selector.h"
 #include "stats.h"
 
+struct bhsec_binding;
 struct bhsec_port;
 struct netlink_ext_ack;
 
@@ -54,7 +55,8 @@ struct bhsec_settings {
  * @port: UDP sockets, while @udp_sas is not zero; under @lock
  * @udp_sas: SAs of peers in UDP, under @lock
  * @live_sas: all SAs, under @lock
- * @cells: what is delivered waits here for NAPI, so that GRO sees it
+ * @binding: to an if_id, or NULL; under @lock
+ * @cells: where TCP waits for NAPI, so that GRO sees it
  * @stats: drops that belong to no peer
  */
 struct bhsec_device {
@@ -72,6 +74,7 @@ struct bhsec_device {
 	struct bhsec_port *port;
 	unsigned int udp_sas;
 	unsigned int live_sas;
+	struct bhsec_binding *binding;
 	struct gro_cells cells;
 	struct bhsec_stats __percpu *stats;
 };
@@ -81,7 +84,6 @@ const struct bhsec_settings *bhsec_device_settings(const struct bhsec_device *bd
 int bhsec_device_set(struct bhsec_device *bdev,
 		     const struct bhsec_settings *settings,
 		     struct netlink_ext_ack *extack);
-void bhsec_device_deliver(struct bhsec_sa *sa, struct sk_buff *skb, bool is_ipv6);
 void bhsec_device_detach(struct bhsec_device *bdev);
 int bhsec_device_init(void);
 void bhsec_device_exit(void);

@@ -1,30 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The doors in: our own UDP socket, and the ESP protocol beside xfrm. A door
- * finds the ESP header and asks whose it is; what follows is the same for all.
+ * finds the ESP header and writes down what it knows of the outer packet; what
+ * follows is the same for all.
  */
-#include <linux/icmp.h>
-#include <linux/icmpv6.h>
 #include <linux/skbuff.h>
 #include <linux/ip.h>
-#include <net/icmp.h>
 #include <net/ip.h>
-#include <net/ip6_route.h>
 #include <net/ipv6.h>
-#include <net/l3mdev.h>
-#include <net/route.h>
 #include <net/udp_tunnel.h>
 #include <net/xfrm.h>
 
+#include "arrival.h"
 #include "compat.h"
-#include "device.h"
 #include "door.h"
+#include "early.h"
 #include "esp.h"
 #include "netlink.h"
-#include "outer.h"
-#include "peer.h"
-#include "sa.h"
+#include "path_error.h"
 #include "underlay.h"
+#include "xfrm_bind.h"
+#include "xfrm_sad.h"
 
 /*
  * Not UDP_ENCAP_ESPINUDP: with that type newer kernels put xfrm's own GRO in
@@ -34,58 +30,30 @@
 
 /* Above xfrmi (10) and vti (100); equal priorities are refused. */
 #define ESP_PRIORITY 1000
+/* Behind vti, which asks the SAD in its own way; xfrmi and esp pass nothing on. */
+#define UNKNOWN_PRIORITY 50
 
-/* Did the datagram come by the device, or its VRF, that "dev" names? */
-static bool came_by(const struct sk_buff *skb, int ifindex)
+/* @uh: its UDP header, NULL for raw ESP. */
+static void note_arrival(struct bhsec_arrival *arrival,
+			 const struct sk_buff *skb, const struct udphdr *uh)
 {
-	int slave;
+	int slave = ip_hdr(skb)->version == 6 ? inet6_sdif(skb) : inet_sdif(skb);
 
-	if (!ifindex || skb->dev->ifindex == ifindex ||
-	    l3mdev_master_ifindex_rcu(skb->dev) == ifindex)
-		return true;
 	/* a VRF puts itself in place of the device that it received by */
-	slave = ip_hdr(skb)->version == 4 ? inet_sdif(skb) : inet6_sdif(skb);
-	return slave == ifindex;
+	bhsec_arrival_note(arrival, skb, uh, slave ?: skb->dev->ifindex);
 }
 
-static bool came_to(const struct sk_buff *skb,
-		    const struct bhsec_settings *settings)
-{
-	if (ip_hdr(skb)->version == 4)
-		return !settings->local4 ||
-		       ip_hdr(skb)->daddr == settings->local4;
-	return ipv6_addr_any(&settings->local6) ||
-	       ipv6_addr_equal(&ipv6_hdr(skb)->daddr, &settings->local6);
-}
-
-/* The inbound SA of a datagram, NULL if it is not for us. */
-static struct bhsec_sa *addressee(const struct sk_buff *skb, __be32 spi)
-{
-	const struct bhsec_settings *settings;
-	struct bhsec_sa *sa;
-
-	if (skb->pkt_type != PACKET_HOST)
-		return NULL;
-	sa = bhsec_underlay_find(dev_net(skb->dev), spi);
-	if (!sa)
-		return NULL;
-	settings = rcu_dereference(sa->peer->bdev->settings);
-	return came_by(skb, settings->ifindex) && came_to(skb, settings) ? sa : NULL;
-}
-
-/*
- * On our own port there is nobody else it could be for (RFC 4303 3.4.2): not
- * IKE with its SPI of zero (RFC 3948 2.2), nor what is too short to have one.
- */
-static void drop_unknown(struct sk_buff *skb, __be32 spi)
+/* RFC 4303 3.4.2. */
+static void audit_unknown(const struct sk_buff *skb,
+			  const struct bhsec_arrival *arrival)
 {
 	struct net *net = dev_net(skb->dev);
 	struct ip_esp_hdr esp = {};
 
-	skb_copy_bits(skb, 0, &esp, sizeof(esp));
-	bhsec_stats_add(bhsec_net(net)->stats, BHSEC_A_STATS_NO_SA, 0);
-	bhsec_event(BHSEC_EVENT_NO_SA, net, NULL, spi, ntohl(esp.seq_no), skb);
-	kfree_skb(skb);
+	skb_copy_bits(skb, 0, &esp, min_t(int, skb->len, sizeof(esp)));
+	bhsec_stats_add(bhsec_net(net)->stats, BHSEC_A_STATS_NO_SA, 1, 0);
+	bhsec_event(BHSEC_EVENT_NO_SA, net, NULL, esp.spi, ntohl(esp.seq_no),
+		    arrival);
 }
 
 /* RFC 3948 2.3: one byte that only keeps a NAT's mapping alive. */
@@ -99,94 +67,95 @@ static bool is_keepalive(const struct sk_buff *skb)
 /* Context: RCU read lock held, softirqs off. */
 static int udp_door(struct sock *sk, struct sk_buff *skb)
 {
-	struct bhsec_sa *sa;
-	__be32 spi = 0;
+	struct bhsec_arrival arrival;
+	struct sk_buff *next;
 
+	bhsec_early_missed(sk, skb);
+	note_arrival(&arrival, skb, udp_hdr(skb));
 	__skb_pull(skb, sizeof(struct udphdr));
 	if (is_keepalive(skb)) {
 		consume_skb(skb);
 		return 0;
 	}
-	skb_copy_bits(skb, 0, &spi, sizeof(spi));
-	sa = addressee(skb, spi);
-	if (sa)
-		bhsec_esp_in(sa, skb, BHSEC_ENCAP_UDP);
-	else
-		drop_unknown(skb, spi);
+	skb = bhsec_early_split(skb);
+	if (skb)
+		skb = bhsec_esp_in(skb, &arrival);
+	/*
+	 * On our own port there is nobody else it could be for: not IKE with
+	 * its SPI of zero (RFC 3948 2.2), nor what is too short to have one.
+	 */
+	for (; skb; skb = next) {
+		next = skb->next;
+		skb_mark_not_on_list(skb);
+		audit_unknown(skb, &arrival);
+		kfree_skb(skb);
+	}
 	return 0;
 }
 
-/*
- * An ICMP error about a datagram that we may have sent: anybody can forge one,
- * so the SPI and the endpoint in it have to be those of an SA of ours. The
- * network header points to the outer header inside the error.
- */
-static int udp_door_error(struct sock *sk, struct sk_buff *skb)
+static void udp_door_error(BHSEC_ENCAP_ERR_ARGS)
 {
-	bool is_ipv6 = ip_hdr(skb)->version == 6;
-	unsigned int offset = skb_transport_offset(skb) + sizeof(struct udphdr);
-	const void *daddr = is_ipv6 ? (void *)&ipv6_hdr(skb)->daddr :
-				      (void *)&ip_hdr(skb)->daddr;
-	__be32 spi;
-
-	if (skb_copy_bits(skb, offset, &spi, sizeof(spi)))
-		return -EINVAL;
-	return bhsec_underlay_sender(sock_net(sk), spi, daddr, is_ipv6) ? 0 : -ENOENT;
+	bhsec_path_error_udp(sock_net(sk), skb, BHSEC_ENCAP_ERR_PAYLOAD);
 }
 
 /**
  * bhsec_door_open - have a UDP socket's datagrams come in here
  * @net: its netns
  * @sock: the socket
+ * @early: of the socket; stays a grace period longer than it
  *
  * Context: may sleep.
  */
-void bhsec_door_open(struct net *net, struct socket *sock)
+void bhsec_door_open(struct net *net, struct socket *sock,
+		     struct bhsec_early *early)
 {
 	struct udp_tunnel_sock_cfg config = {
-		.sk_user_data = sock,
+		.sk_user_data = early,
 		.encap_type = ENCAP_TYPE,
 		.encap_rcv = udp_door,
-		.encap_err_lookup = udp_door_error,
+		.encap_err_lookup = bhsec_path_error_is_ours,
+		.encap_err_rcv = udp_door_error,
+		.gro_receive = bhsec_early_receive,
+		.gro_complete = bhsec_early_complete,
 	};
 
 	setup_udp_tunnel_sock(net, bhsec_tunnel_sock(sock), &config);
+	/* a path MTU is learned for the class that was sent, not the socket's */
+	if (sock->sk->sk_family == AF_INET)
+		ip_sock_set_mtu_discover(sock->sk, IP_PMTUDISC_OMIT);
+	/* or the stack would take apart what GRO has put together */
+	udp_set_bit(ACCEPT_L4, sock->sk);
 }
 
-/* Raw ESP: what is not ours goes on to xfrm untouched. */
+/* What is not ours, nor about to be, goes on to xfrm untouched. */
+static int take(struct sk_buff *skb, const struct bhsec_arrival *arrival)
+{
+	return bhsec_esp_in(skb, arrival) && !bhsec_wait_in(skb, arrival) ?
+	       -EINVAL : 0;
+}
+
+/* Raw ESP. */
 static int esp_door(struct sk_buff *skb)
 {
-	struct bhsec_sa *sa;
-	__be32 spi;
+	struct bhsec_arrival arrival;
 
-	if (skb_copy_bits(skb, 0, &spi, sizeof(spi)))
-		return -EINVAL;
-	sa = addressee(skb, spi);
-	if (!sa)
-		return -EINVAL;
-	bhsec_esp_in(sa, skb, BHSEC_ENCAP_ESP);
-	return 0;
+	note_arrival(&arrival, skb, NULL);
+	return take(skb, &arrival);
 }
 
 /* ESP in UDP that came to the socket of an IKE daemon. */
 static int esp_door_input(struct sk_buff *skb, int nexthdr, __be32 spi,
 			  int encap_type)
 {
-	struct bhsec_sa *sa;
+	struct bhsec_arrival arrival;
 
 	/* ESP in TCP comes by here too */
 	if (encap_type != UDP_ENCAP_ESPINUDP)
 		return -EINVAL;
-	/* the socket says 0 and leaves it to the handler to look */
-	if (!spi && skb_copy_bits(skb, 0, &spi, sizeof(spi)))
-		return -EINVAL;
-	sa = addressee(skb, spi);
-	if (!sa)
-		return -EINVAL;
-	/* it has taken the ESP header for the transport's */
-	skb_set_transport_header(skb, -(int)sizeof(struct udphdr));
-	bhsec_esp_in(sa, skb, BHSEC_ENCAP_UDP);
-	return 0;
+	/* the socket has pulled it, and takes the ESP header for the transport's */
+	note_arrival(&arrival, skb,
+		     (struct udphdr *)(skb->data - sizeof(struct udphdr)));
+	return take(skb, &arrival);
 }
 
 /* Zero or less would end the chain, and every xfrm tunnel with it. */
@@ -195,45 +164,47 @@ static int esp_door_callback(struct sk_buff *skb, int err)
 	return 1;
 }
 
-static int esp4_door_error(struct sk_buff *skb, u32 info)
+/*
+ * Raw ESP that is not ours: what xfrm takes is its own, the rest is nobody's.
+ * It goes on either way, to be counted by xfrm where that is loaded, or to be
+ * answered by an ICMP error.
+ */
+static int unknown_door(struct sk_buff *skb)
 {
-	const struct iphdr *iph = (const struct iphdr *)skb->data;
-	struct bhsec_sa *sa = NULL;
-	__be32 spi;
+	struct bhsec_arrival arrival;
+	__be32 spi = 0;
 
-	if (icmp_hdr(skb)->type == ICMP_DEST_UNREACH &&
-	    icmp_hdr(skb)->code == ICMP_FRAG_NEEDED &&
-	    !skb_copy_bits(skb, iph->ihl * 4, &spi, sizeof(spi)))
-		sa = bhsec_underlay_sender(dev_net(skb->dev), spi, &iph->daddr,
-					   false);
-	if (!sa)
-		return -ENOENT;
-	bhsec_outer_learn_mtu(sa->peer, skb, info);
-	return 0;
+	if (!READ_ONCE(bhsec_net(dev_net(skb->dev))->used))
+		return -EINVAL;
+	skb_copy_bits(skb, 0, &spi, sizeof(spi));
+	note_arrival(&arrival, skb, NULL);
+	if (!bhsec_xfrm_takes(skb, spi, &arrival))
+		audit_unknown(skb, &arrival);
+	return -EINVAL;
 }
 
-static int esp6_door_error(struct sk_buff *skb, struct inet6_skb_parm *opt,
-			   u8 type, u8 code, int offset, __be32 info)
+static int unknown_door_input(struct sk_buff *skb, int nexthdr, __be32 spi,
+			      int encap_type)
 {
-	const struct ipv6hdr *ip6h = (const struct ipv6hdr *)skb->data;
-	struct bhsec_sa *sa = NULL;
-	__be32 spi;
+	return -EINVAL;
+}
 
-	if (type == ICMPV6_PKT_TOOBIG &&
-	    !skb_copy_bits(skb, offset, &spi, sizeof(spi)))
-		sa = bhsec_underlay_sender(dev_net(skb->dev), spi, &ip6h->daddr,
-					   true);
-	if (!sa)
-		return -ENOENT;
-	bhsec_outer_learn_mtu(sa->peer, skb, ntohl(info));
-	return 0;
+static int unknown4_door_error(struct sk_buff *skb, u32 info)
+{
+	return -ENOENT;
+}
+
+static int unknown6_door_error(struct sk_buff *skb, struct inet6_skb_parm *opt,
+			       u8 type, u8 code, int offset, __be32 info)
+{
+	return -ENOENT;
 }
 
 static struct xfrm4_protocol esp4_door = {
 	.handler = esp_door,
 	.input_handler = esp_door_input,
 	.cb_handler = esp_door_callback,
-	.err_handler = esp4_door_error,
+	.err_handler = bhsec_path_error_esp4,
 	.priority = ESP_PRIORITY,
 };
 
@@ -241,8 +212,24 @@ static struct xfrm6_protocol esp6_door = {
 	.handler = esp_door,
 	.input_handler = esp_door_input,
 	.cb_handler = esp_door_callback,
-	.err_handler = esp6_door_error,
+	.err_handler = bhsec_path_error_esp6,
 	.priority = ESP_PRIORITY,
+};
+
+static struct xfrm4_protocol unknown4_door = {
+	.handler = unknown_door,
+	.input_handler = unknown_door_input,
+	.cb_handler = esp_door_callback,
+	.err_handler = unknown4_door_error,
+	.priority = UNKNOWN_PRIORITY,
+};
+
+static struct xfrm6_protocol unknown6_door = {
+	.handler = unknown_door,
+	.input_handler = unknown_door_input,
+	.cb_handler = esp_door_callback,
+	.err_handler = unknown6_door_error,
+	.priority = UNKNOWN_PRIORITY,
 };
 
 /**
@@ -259,7 +246,21 @@ int bhsec_door_init(void)
 		return err;
 	err = xfrm6_protocol_register(&esp6_door, IPPROTO_ESP);
 	if (err)
-		xfrm4_protocol_deregister(&esp4_door, IPPROTO_ESP);
+		goto deregister_esp4;
+	err = xfrm4_protocol_register(&unknown4_door, IPPROTO_ESP);
+	if (err)
+		goto deregister_esp6;
+	err = xfrm6_protocol_register(&unknown6_door, IPPROTO_ESP);
+	if (err)
+		goto deregister_unknown4;
+	return 0;
+
+deregister_unknown4:
+	xfrm4_protocol_deregister(&unknown4_door, IPPROTO_ESP);
+deregister_esp6:
+	xfrm6_protocol_deregister(&esp6_door, IPPROTO_ESP);
+deregister_esp4:
+	xfrm4_protocol_deregister(&esp4_door, IPPROTO_ESP);
 	return err;
 }
 
@@ -270,6 +271,8 @@ int bhsec_door_init(void)
  */
 void bhsec_door_exit(void)
 {
+	xfrm6_protocol_deregister(&unknown6_door, IPPROTO_ESP);
+	xfrm4_protocol_deregister(&unknown4_door, IPPROTO_ESP);
 	xfrm6_protocol_deregister(&esp6_door, IPPROTO_ESP);
 	xfrm4_protocol_deregister(&esp4_door, IPPROTO_ESP);
 }

@@ -2,10 +2,12 @@
 #ifndef BHSEC_DOOR_H
 #define BHSEC_DOOR_H
 
+struct bhsec_early;
 struct net;
 struct socket;
 
-void bhsec_door_open(struct net *net, struct socket *sock);
+void bhsec_door_open(struct net *net, struct socket *sock,
+		     struct bhsec_early *early);
 int bhsec_door_init(void);
 void bhsec_door_exit(void);
 

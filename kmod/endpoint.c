@@ -3,42 +3,48 @@
  * Where a peer is, the cached route to there, and how that is learned from its
  * packets.
  */
-#include <linux/ip.h>
-#include <linux/ipv6.h>
+#include <linux/inetdevice.h>
+#include <linux/netdevice.h>
 #include <linux/slab.h>
 #include <linux/string.h>
-#include <linux/udp.h>
+#include <net/addrconf.h>
+#include <net/ipv6.h>
+#include <net/l3mdev.h>
 
+#include "arrival.h"
 #include "compat.h"
 #include "device.h"
 #include "endpoint.h"
 #include "peer.h"
 #include "sa.h"
+#include "xfrm_bind.h"
 
 /**
  * bhsec_endpoint_alloc - an endpoint with an empty route cache
  * @addr: address, network byte order
  * @is_ipv6: its family
  * @port: network byte order, 0 for the device's
+ * @scope: ifindex of a link-local address's link; 0 is the device's "dev"
  * @gfp: for the allocation
  *
  * Context: as @gfp says.
  * Return: the endpoint, for bhsec_endpoint_free(), or NULL.
  */
 struct bhsec_endpoint *bhsec_endpoint_alloc(const void *addr, bool is_ipv6,
-					    __be16 port, gfp_t gfp)
+					    __be16 port, int scope, gfp_t gfp)
 {
 	struct bhsec_endpoint *endpoint;
 
 	endpoint = kzalloc_obj(*endpoint, gfp);
 	if (!endpoint)
 		return NULL;
-	if (dst_cache_init(&endpoint->route, gfp)) {
+	if (bhsec_route_init(&endpoint->route, gfp)) {
 		kfree(endpoint);
 		return NULL;
 	}
 	endpoint->is_ipv6 = is_ipv6;
 	endpoint->port = port;
+	endpoint->scope = scope;
 	memcpy(&endpoint->addr, addr, is_ipv6 ? 16 : 4);
 	return endpoint;
 }
@@ -48,7 +54,7 @@ static void endpoint_free_rcu(struct rcu_head *rcu)
 	struct bhsec_endpoint *endpoint = container_of(rcu, struct bhsec_endpoint,
 						       rcu);
 
-	dst_cache_destroy(&endpoint->route);
+	bhsec_route_destroy(&endpoint->route);
 	kfree(endpoint);
 }
 
@@ -95,7 +101,7 @@ void bhsec_endpoint_forget_route(struct bhsec_peer *peer)
 	rcu_read_lock();
 	endpoint = rcu_dereference(peer->endpoint);
 	if (endpoint)
-		dst_cache_reset(&endpoint->route);
+		bhsec_route_reset(&endpoint->route);
 	rcu_read_unlock();
 }
 
@@ -112,35 +118,100 @@ void bhsec_endpoint_release_route(struct bhsec_peer *peer)
 	rcu_read_lock();
 	endpoint = rcu_dereference(peer->endpoint);
 	if (endpoint)
-		dst_cache_reset_now(&endpoint->route);
+		bhsec_route_reset_now(&endpoint->route);
 	rcu_read_unlock();
+}
+
+/**
+ * bhsec_endpoint_is_link_local - is an address one of many links
+ * @addr: address, network byte order
+ * @is_ipv6: its family; IPv4 knows no scope
+ *
+ * Return: true if so.
+ */
+bool bhsec_endpoint_is_link_local(const void *addr, bool is_ipv6)
+{
+	return is_ipv6 && ipv6_addr_type(addr) & IPV6_ADDR_LINKLOCAL;
+}
+
+/**
+ * bhsec_endpoint_has_link - can a link-local endpoint be there
+ * @underlay: netns
+ * @scope: ifindex of a device; 0 is none
+ * @ifindex: the device or VRF that "dev" names, 0 for any
+ *
+ * Context: RCU read lock held.
+ * Return: true if @scope is a link, and one that @ifindex allows.
+ */
+bool bhsec_endpoint_has_link(struct net *underlay, int scope, int ifindex)
+{
+	struct net_device *dev = dev_get_by_index_rcu(underlay, scope);
+
+	if (!dev || netif_is_l3_master(dev))
+		return false;
+	return !ifindex || scope == ifindex ||
+	       l3mdev_master_ifindex_rcu(dev) == ifindex;
+}
+
+static int scope_of(const struct bhsec_arrival *arrival)
+{
+	return bhsec_endpoint_is_link_local(&arrival->saddr, arrival->is_ipv6) ?
+	       arrival->ifindex : 0;
 }
 
 static bool came_from(const struct bhsec_peer *peer,
 		      const struct bhsec_endpoint *endpoint,
-		      const struct sk_buff *skb)
+		      const struct bhsec_arrival *arrival)
 {
 	const struct bhsec_settings *settings = rcu_dereference(peer->bdev->settings);
-	bool is_ipv6 = ip_hdr(skb)->version == 6;
 
-	if (!endpoint || endpoint->is_ipv6 != is_ipv6)
+	if (!endpoint || endpoint->is_ipv6 != arrival->is_ipv6 ||
+	    !bhsec_address_equal(&endpoint->addr.v6, &arrival->saddr,
+				 arrival->is_ipv6))
 		return false;
-	if (is_ipv6 ? !ipv6_addr_equal(&ipv6_hdr(skb)->saddr, &endpoint->addr.v6) :
-		      ip_hdr(skb)->saddr != endpoint->addr.v4)
+	if (endpoint->scope && endpoint->scope != arrival->ifindex)
 		return false;
-	return peer->encap != BHSEC_ENCAP_UDP ||
-	       udp_hdr(skb)->source == (endpoint->port ?: htons(settings->port));
+	return peer->encap != BHSEC_ENCAP_UDP || READ_ONCE(peer->entropy) ||
+	       arrival->sport == (endpoint->port ?: htons(settings->port));
 }
 
-static struct bhsec_endpoint *source_of(const struct bhsec_peer *peer,
-					const struct sk_buff *skb)
+static bool has_local(const struct bhsec_settings *settings, bool is_ipv6)
 {
-	bool is_ipv6 = ip_hdr(skb)->version == 6;
-	const void *addr = is_ipv6 ? (void *)&ipv6_hdr(skb)->saddr :
-				     (void *)&ip_hdr(skb)->saddr;
-	__be16 port = peer->encap == BHSEC_ENCAP_UDP ? udp_hdr(skb)->source : 0;
+	return is_ipv6 ? !ipv6_addr_any(&settings->local6) : !!settings->local4;
+}
 
-	return bhsec_endpoint_alloc(addr, is_ipv6, port, GFP_ATOMIC);
+/* Does what goes to an endpoint leave from the address that was asked? */
+static bool answers_from(const struct bhsec_endpoint *endpoint,
+			 const struct bhsec_arrival *arrival)
+{
+	return endpoint->has_source &&
+	       bhsec_address_equal(&endpoint->source.v6, &arrival->daddr,
+				   arrival->is_ipv6);
+}
+
+/*
+ * Can what goes to a peer have the address that its packet came to? An address
+ * of a VRF is none where outer packets do not leave by that.
+ */
+static bool is_source(const struct bhsec_peer *peer,
+		      const struct bhsec_settings *settings,
+		      const struct bhsec_arrival *arrival)
+{
+	struct net *underlay = rcu_dereference(peer->bdev->underlay);
+	struct net_device *dev;
+	__be32 addr;
+
+	if (!underlay || has_local(settings, arrival->is_ipv6))
+		return false;
+	dev = dev_get_by_index_rcu(underlay, arrival->ifindex);
+	if (!dev || (!settings->ifindex && l3mdev_master_ifindex_rcu(dev)))
+		return false;
+	memcpy(&addr, &arrival->daddr, sizeof(addr));
+	if (!arrival->is_ipv6)
+		return __ip_dev_find(underlay, addr, false);
+	return bhsec_endpoint_is_link_local(&arrival->daddr, true) ==
+	       bhsec_endpoint_is_link_local(&arrival->saddr, true) &&
+	       ipv6_chk_addr(underlay, &arrival->daddr, dev, 0);
 }
 
 /*
@@ -148,48 +219,92 @@ static struct bhsec_endpoint *source_of(const struct bhsec_peer *peer,
  * later between two SAs no number says: another one waits for a second, in
  * which its late packets have come.
  */
-static bool may_learn(struct bhsec_sa *sa, u64 seq)
+static bool is_latest(struct bhsec_sa *sa, u64 seq)
 {
 	const struct bhsec_peer *peer = sa->peer;
 	__be32 spi = READ_ONCE(peer->learned_spi);
 
 	/* a deleted one's may have come by another encapsulation */
-	return READ_ONCE(peer->roam) && bhsec_sa_seq(sa) == seq &&
+	return bhsec_sa_seq(sa) == seq &&
 	       atomic_read(&sa->state) == BHSEC_SA_STATE_ACTIVE &&
 	       (!spi || spi == sa->spi ||
 		time_after(jiffies, READ_ONCE(peer->learned_at) + HZ));
 }
 
-/**
- * bhsec_endpoint_learn - answer where an authentic packet came from
- * @sa: the SA that opened it
- * @skb: the packet; network and transport header are the outer ones
- * @seq: its sequence number, which raised the top of the window
- *
- * Its UDP checksum was right, or none: the door of a socket takes no other.
- *
- * Context: RCU read lock held.
+/*
+ * A peer that was moved by hand meanwhile stays there; one that may not move
+ * has stayed, and only what it is answered from is new.
  */
-void bhsec_endpoint_learn(struct bhsec_sa *sa, const struct sk_buff *skb,
-			  u64 seq)
+static void replace(struct bhsec_sa *sa, u64 seq,
+		    const struct bhsec_endpoint *old, struct bhsec_endpoint *new,
+		    bool moves)
 {
 	struct bhsec_peer *peer = sa->peer;
-	struct bhsec_endpoint *new;
 
-	if (!READ_ONCE(peer->roam) ||
-	    came_from(peer, rcu_dereference(peer->endpoint), skb) ||
-	    !may_learn(sa, seq))
-		return;
-	new = source_of(peer, skb);
-	if (!new)
-		return;
 	spin_lock_bh(&peer->endpoint_lock);
-	if (may_learn(sa, seq)) {
+	if (is_latest(sa, seq) &&
+	    (moves ? READ_ONCE(peer->roam) :
+		     rcu_access_pointer(peer->endpoint) == old)) {
 		new = rcu_replace_pointer(peer->endpoint, new,
 					  lockdep_is_held(&peer->endpoint_lock));
-		WRITE_ONCE(peer->learned_at, jiffies);
-		WRITE_ONCE(peer->learned_spi, sa->spi);
+		/* a first source is no change that a late packet could undo */
+		if (moves || old->has_source) {
+			WRITE_ONCE(peer->learned_at, jiffies);
+			WRITE_ONCE(peer->learned_spi, sa->spi);
+		}
 	}
 	spin_unlock_bh(&peer->endpoint_lock);
 	bhsec_endpoint_free(new);
+}
+
+/* A peer whose source ports vary does not hear there. */
+static __be16 port_of(const struct bhsec_peer *peer,
+		      const struct bhsec_endpoint *old,
+		      const struct bhsec_arrival *arrival, bool moves)
+{
+	if (moves && !READ_ONCE(peer->entropy))
+		return arrival->sport;
+	return old ? old->port : 0;
+}
+
+/**
+ * bhsec_endpoint_learn - answer where an authentic packet came from, and from
+ * where it came to
+ * @sa: the SA that opened it
+ * @arrival: its outer packet
+ * @seq: its sequence number, which raised the top of the window
+ *
+ * Context: RCU read lock held.
+ */
+void bhsec_endpoint_learn(struct bhsec_sa *sa,
+			  const struct bhsec_arrival *arrival, u64 seq)
+{
+	struct bhsec_peer *peer = sa->peer;
+	const struct bhsec_settings *settings = rcu_dereference(peer->bdev->settings);
+	const struct bhsec_endpoint *old = rcu_dereference(peer->endpoint);
+	bool moves = !came_from(peer, old, arrival);
+	struct bhsec_endpoint *new;
+
+	if (sa->borrowed) {
+		if (moves && arrival->checksum_ok)
+			bhsec_bound_mapped(sa, arrival);
+		return;
+	}
+	/* the AEAD covers neither address nor port */
+	if (moves ? !READ_ONCE(peer->roam) :
+		    has_local(settings, arrival->is_ipv6) ||
+		    answers_from(old, arrival))
+		return;
+	if (!arrival->checksum_ok || !is_latest(sa, seq) ||
+	    (!moves && !is_source(peer, settings, arrival)))
+		return;
+	new = bhsec_endpoint_alloc(&arrival->saddr, arrival->is_ipv6,
+				   port_of(peer, old, arrival, moves),
+				   moves ? scope_of(arrival) : old->scope,
+				   GFP_ATOMIC);
+	if (!new)
+		return;
+	new->has_source = is_source(peer, settings, arrival);
+	memcpy(&new->source, &arrival->daddr, arrival->is_ipv6 ? 16 : 4);
+	replace(sa, seq, old, new, moves);
 }

@@ -4,38 +4,55 @@
 
 #include <linux/in6.h>
 #include <linux/rcupdate.h>
-#include <net/dst_cache.h>
 
+#include "route.h"
+
+struct bhsec_arrival;
 struct bhsec_peer;
 struct bhsec_sa;
-struct sk_buff;
+struct net;
 
 /**
  * struct bhsec_endpoint - where a peer is; replaced as a whole
  * @is_ipv6: family
  * @port: network byte order; 0 is the device's
+ * @own_port: ours, network byte order; 0 is the device's
+ * @scope: ifindex of a link-local address's link; 0 is the device's "dev"
  * @addr: address; an IPv4 address fills the first four bytes
+ * @source: our address that its last packet came to, of the same family
+ * @has_source: that is one of the host's, as far as is known
+ * @source_given: a daemon has agreed on it; "local" of the device is no matter
  * @route: cached route to it
  * @rcu: frees it
  */
 struct bhsec_endpoint {
 	bool is_ipv6;
 	__be16 port;
+	__be16 own_port;
+	int scope;
 	union {
 		__be32 v4;
 		struct in6_addr v6;
 	} addr;
-	struct dst_cache route;
+	union {
+		__be32 v4;
+		struct in6_addr v6;
+	} source;
+	bool has_source;
+	bool source_given;
+	struct bhsec_route route;
 	struct rcu_head rcu;
 };
 
 struct bhsec_endpoint *bhsec_endpoint_alloc(const void *addr, bool is_ipv6,
-					    __be16 port, gfp_t gfp);
+					    __be16 port, int scope, gfp_t gfp);
+bool bhsec_endpoint_is_link_local(const void *addr, bool is_ipv6);
+bool bhsec_endpoint_has_link(struct net *underlay, int scope, int ifindex);
 void bhsec_endpoint_free(struct bhsec_endpoint *endpoint);
 void bhsec_endpoint_set(struct bhsec_peer *peer, struct bhsec_endpoint *new);
 void bhsec_endpoint_forget_route(struct bhsec_peer *peer);
 void bhsec_endpoint_release_route(struct bhsec_peer *peer);
-void bhsec_endpoint_learn(struct bhsec_sa *sa, const struct sk_buff *skb,
-			  u64 seq);
+void bhsec_endpoint_learn(struct bhsec_sa *sa,
+			  const struct bhsec_arrival *arrival, u64 seq);
 
 #endif

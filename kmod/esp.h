@@ -4,9 +4,10 @@
 
 #include <linux/types.h>
 
+struct bhsec_arrival;
 struct bhsec_outer;
 struct bhsec_sa;
-struct dst_entry;
+struct bhsec_segments;
 struct sk_buff;
 
 /**
@@ -27,10 +28,10 @@ struct bhsec_inner {
 	bool df;
 };
 
-unsigned int bhsec_esp_out(struct bhsec_sa *sa, struct sk_buff *skb,
+unsigned int bhsec_esp_out(struct bhsec_sa *sa, struct bhsec_segments *segments,
 			   const struct bhsec_inner *inner,
-			   const struct bhsec_outer *outer,
-			   struct dst_entry *dst);
-void bhsec_esp_in(struct bhsec_sa *sa, struct sk_buff *skb, u32 encap);
+			   const struct bhsec_outer *outer);
+struct sk_buff *bhsec_esp_in(struct sk_buff *list,
+			     const struct bhsec_arrival *arrival);
 
 #endif

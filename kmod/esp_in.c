@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * From an ESP datagram to an inner packet (RFC 4303 3.4): one way in for all
- * doors, and one post() for both ways in which a cipher completes.
+ * From ESP datagrams to inner packets (RFC 4303 3.4): one way in for all doors,
+ * of as many datagrams as a door has, and one post() for both ways in which a
+ * cipher completes.
  */
 #include <linux/bottom_half.h>
 #include <linux/skbuff.h>
@@ -9,18 +10,53 @@
 #include <net/inet_ecn.h>
 #include <net/ip.h>
 #include <net/ipv6.h>
+#include <net/l3mdev.h>
 
 #include "aead.h"
+#include "arrival.h"
 #include "compat.h"
+#include "deliver.h"
 #include "device.h"
 #include "endpoint.h"
 #include "esp.h"
 #include "netlink.h"
 #include "peer.h"
 #include "sa.h"
+#include "underlay.h"
+#include "xfrm_bind.h"
 
 /* Pad length and next header. */
 #define TRAILER_MIN 2
+
+/* Instead of a counter: the cipher keeps the datagram for a while. */
+#define KEPT UINT_MAX
+
+/**
+ * struct batch - datagrams of one SA that came together
+ * @sa: the SA; who handles the batch is one of its users
+ * @arrival: the outer packet that they came in
+ * @raised: the highest sequence number that raised the top of the window, or 0
+ */
+struct batch {
+	struct bhsec_sa *sa;
+	const struct bhsec_arrival *arrival;
+	u64 raised;
+};
+
+/**
+ * struct datagram - what is known of one, in skb->cb
+ * @seq: its sequence number, as far as it is known
+ * @counter: why it is refused, 0 if it is not
+ */
+struct datagram {
+	u64 seq;
+	unsigned int counter;
+};
+
+static struct datagram *datagram(const struct sk_buff *skb)
+{
+	return (struct datagram *)skb->cb;
+}
 
 /* Counters that are also auditable events (RFC 4303, RFC 4301 5.2). */
 static const u8 event_of[BHSEC_A_STATS_MAX + 1] = {
@@ -33,55 +69,89 @@ static const u8 event_of[BHSEC_A_STATS_MAX + 1] = {
 	[BHSEC_A_STATS_ENCAP] = BHSEC_EVENT_ENCAP,
 };
 
-static void drop(struct bhsec_sa *sa, struct sk_buff *skb, u64 seq,
-		 unsigned int counter)
+static void drop(struct batch *batch, struct sk_buff *skb, unsigned int counter)
 {
-	struct net_device *dev = sa->peer->bdev->dev;
+	struct bhsec_sa *sa = batch->sa;
 	struct net *underlay = rcu_dereference(sa->peer->bdev->underlay);
 
-	DEV_STATS_INC(dev, rx_dropped);
-	bhsec_sa_count(sa, counter, 0);
+	DEV_STATS_INC(sa->peer->bdev->dev, rx_dropped);
+	bhsec_sa_count(sa, counter, 1, 0);
 	if (event_of[counter] && underlay)
-		bhsec_event(event_of[counter], underlay, sa, sa->spi, seq, skb);
+		bhsec_event(event_of[counter], underlay, sa, sa->spi,
+			    datagram(skb)->seq, batch->arrival);
 	kfree_skb(skb);
 }
 
+/* Why a datagram is refused, 0 if it is not, or KEPT. */
+typedef unsigned int (check_fn)(struct batch *batch, struct sk_buff *skb);
+
+/* What is left of a list once each datagram that a check refuses is dropped. */
+static __always_inline struct sk_buff *sift(struct batch *batch,
+					    struct sk_buff *list, check_fn *check)
+{
+	struct sk_buff *first = NULL, **end = &first, *skb, *next;
+	unsigned int counter;
+
+	skb_list_walk_safe(list, skb, next) {
+		counter = check(batch, skb);
+		if (likely(!counter)) {
+			*end = skb;
+			end = &skb->next;
+			continue;
+		}
+		if (counter == KEPT)
+			continue;
+		skb_mark_not_on_list(skb);
+		drop(batch, skb, counter);
+	}
+	*end = NULL;
+	return first;
+}
+
+static unsigned int refused(struct batch *batch, struct sk_buff *skb)
+{
+	return datagram(skb)->counter;
+}
+
 /* RFC 4303 3.4.3: looked up before authentication, decided after it. */
-static bool precheck_replay(struct bhsec_sa *sa, u32 low, u64 *seq)
+static void precheck_replay(struct bhsec_sa *sa, struct sk_buff *list)
 {
-	bool fresh;
+	struct datagram *dgram;
+	struct sk_buff *skb;
 
-	spin_lock_bh(&sa->replay_lock);
-	*seq = sa->esn ? bhsec_replay_extend(&sa->replay, low) : low;
-	fresh = bhsec_replay_check(&sa->replay, *seq);
-	spin_unlock_bh(&sa->replay_lock);
-	return fresh;
+	spin_lock(&sa->replay_lock);
+	for (skb = list; skb; skb = skb->next) {
+		dgram = datagram(skb);
+		if (unlikely(dgram->counter))
+			continue;
+		if (sa->esn)
+			dgram->seq = bhsec_replay_extend(&sa->replay, dgram->seq);
+		if (!bhsec_replay_check(&sa->replay, dgram->seq))
+			dgram->counter = BHSEC_A_STATS_REPLAY;
+	}
+	spin_unlock(&sa->replay_lock);
 }
 
-static bool update_replay(struct bhsec_sa *sa, u64 seq, bool *raised)
+static void update_replay(struct batch *batch, struct sk_buff *list)
 {
-	bool fresh;
+	struct bhsec_sa *sa = batch->sa;
+	struct datagram *dgram;
+	struct sk_buff *skb;
+	bool raises, heard = false;
 
-	spin_lock_bh(&sa->replay_lock);
-	*raised = seq > sa->replay.top;
-	fresh = bhsec_replay_update(&sa->replay, seq);
-	spin_unlock_bh(&sa->replay_lock);
-	return fresh;
-}
-
-/*
- * Make the packet's bytes ours alone before they are written over: a clone, a
- * capture or the page cache may hold them. Pages say nothing of who else does:
- * those of a segment are its aggregate's, whose clone may wait in a capture.
- * Returns scatterlist entries.
- */
-static int own_data(struct sk_buff *skb)
-{
-	struct sk_buff *trailer;
-
-	if (!skb_cloned(skb) && !skb_is_nonlinear(skb))
-		return 1;
-	return skb_cow_data(skb, 0, &trailer);
+	spin_lock(&sa->replay_lock);
+	for (skb = list; skb; skb = skb->next) {
+		dgram = datagram(skb);
+		raises = dgram->seq > sa->replay.top;
+		dgram->counter = bhsec_replay_update(&sa->replay, dgram->seq) ?
+				 0 : BHSEC_A_STATS_REPLAY;
+		if (raises && !dgram->counter)
+			batch->raised = dgram->seq;
+		heard |= !dgram->counter;
+	}
+	if (heard)
+		bhsec_stamp_now(&sa->last);
+	spin_unlock(&sa->replay_lock);
 }
 
 /*
@@ -91,26 +161,47 @@ static int own_data(struct sk_buff *skb)
 static unsigned int strip_esp(struct sk_buff *skb, u8 *next_header)
 {
 	unsigned int payload = skb->len - BHSEC_ESP_HEAD - BHSEC_ICV_LEN;
-	u8 tail[TRAILER_MIN], padding[255];
-	unsigned int pad, i;
+	const u8 *tail = skb->data + BHSEC_ESP_HEAD + payload - TRAILER_MIN;
+	unsigned int pad = tail[0], i;
 
-	if (skb_copy_bits(skb, skb->len - BHSEC_ICV_LEN - TRAILER_MIN, tail,
-			  sizeof(tail)))
-		return BHSEC_A_STATS_MALFORMED;
-	pad = tail[0];
 	*next_header = tail[1];
 	if (pad + TRAILER_MIN > payload)
 		return BHSEC_A_STATS_PADDING;
-	if (skb_copy_bits(skb, skb->len - BHSEC_ICV_LEN - TRAILER_MIN - pad,
-			  padding, pad))
-		return BHSEC_A_STATS_MALFORMED;
 	for (i = 0; i < pad; i++)
-		if (padding[i] != i + 1)
+		if ((tail - pad)[i] != i + 1)
 			return BHSEC_A_STATS_PADDING;
-	if (pskb_trim(skb, skb->len - BHSEC_ICV_LEN - TRAILER_MIN - pad))
-		return BHSEC_A_STATS_NOMEM;
+	__skb_trim(skb, BHSEC_ESP_HEAD + payload - TRAILER_MIN - pad);
 	__skb_pull(skb, BHSEC_ESP_HEAD);
 	return 0;
+}
+
+static bool read_ipv4(const struct sk_buff *skb, struct bhsec_inner *inner)
+{
+	const struct iphdr *iph = (const struct iphdr *)skb->data;
+
+	if (skb->len < sizeof(*iph) || iph->version != 4 || iph->ihl < 5 ||
+	    skb->len < iph->ihl * 4)
+		return false;
+	inner->src = &iph->saddr;
+	inner->dst = &iph->daddr;
+	inner->tos = iph->tos;
+	inner->len = ntohs(iph->tot_len);
+	inner->is_ipv6 = false;
+	return inner->len >= iph->ihl * 4 && !ip_fast_csum(iph, iph->ihl);
+}
+
+static bool read_ipv6(const struct sk_buff *skb, struct bhsec_inner *inner)
+{
+	const struct ipv6hdr *ip6h = (const struct ipv6hdr *)skb->data;
+
+	if (skb->len < sizeof(*ip6h) || ip6h->version != 6)
+		return false;
+	inner->src = &ip6h->saddr;
+	inner->dst = &ip6h->daddr;
+	inner->tos = ipv6_get_dsfield(ip6h);
+	inner->len = sizeof(*ip6h) + ntohs(ip6h->payload_len);
+	inner->is_ipv6 = true;
+	return true;
 }
 
 /*
@@ -120,53 +211,15 @@ static unsigned int strip_esp(struct sk_buff *skb, u8 *next_header)
 static bool parse_inner(struct sk_buff *skb, u8 next_header,
 			struct bhsec_inner *inner)
 {
-	const struct ipv6hdr *ip6h;
-	const struct iphdr *iph;
-
-	if (next_header == IPPROTO_IPIP) {
-		if (!pskb_may_pull(skb, sizeof(*iph)))
-			return false;
-		iph = (const struct iphdr *)skb->data;
-		if (iph->version != 4 || iph->ihl < 5 ||
-		    !pskb_may_pull(skb, iph->ihl * 4))
-			return false;
-		iph = (const struct iphdr *)skb->data;
-		inner->len = ntohs(iph->tot_len);
-		if (inner->len < iph->ihl * 4 || ip_fast_csum(iph, iph->ihl))
-			return false;
-		inner->is_ipv6 = false;
-	} else if (next_header == IPPROTO_IPV6) {
-		if (!pskb_may_pull(skb, sizeof(*ip6h)))
-			return false;
-		ip6h = (const struct ipv6hdr *)skb->data;
-		if (ip6h->version != 6)
-			return false;
-		inner->len = sizeof(*ip6h) + ntohs(ip6h->payload_len);
-		inner->is_ipv6 = true;
-	} else {
+	if (next_header == IPPROTO_IPIP ? !read_ipv4(skb, inner) :
+	    next_header != IPPROTO_IPV6 || !read_ipv6(skb, inner))
 		return false;
-	}
-	return inner->len <= skb->len && !pskb_trim(skb, inner->len);
-}
-
-static void read_header(const struct sk_buff *skb,
-			struct bhsec_inner *inner)
-{
-	if (inner->is_ipv6) {
-		inner->tos = ipv6_get_dsfield((const struct ipv6hdr *)skb->data);
-		inner->src = &((const struct ipv6hdr *)skb->data)->saddr;
-		inner->dst = &((const struct ipv6hdr *)skb->data)->daddr;
-	} else {
-		inner->tos = ((const struct iphdr *)skb->data)->tos;
-		inner->src = &((const struct iphdr *)skb->data)->saddr;
-		inner->dst = &((const struct iphdr *)skb->data)->daddr;
-	}
-}
-
-static u8 tos_of_outer(const struct sk_buff *skb)
-{
-	return ip_hdr(skb)->version == 6 ? ipv6_get_dsfield(ipv6_hdr(skb)) :
-					   ip_hdr(skb)->tos;
+	if (inner->len > skb->len)
+		return false;
+	__skb_trim(skb, inner->len);
+	skb_reset_network_header(skb);
+	skb->protocol = inner->is_ipv6 ? htons(ETH_P_IPV6) : htons(ETH_P_IP);
+	return true;
 }
 
 /* RFC 4301 5.2: the longest-prefix owner of the source must be this peer. */
@@ -178,173 +231,269 @@ static bool selectors_match(const struct bhsec_peer *peer,
 	       bhsec_peer_is_local(peer, inner->dst, inner->is_ipv6);
 }
 
-/* An authentic packet: what is in it decides. Returns 0 or a counter. */
-static unsigned int open_payload(struct bhsec_sa *sa, struct sk_buff *skb,
-				 struct bhsec_inner *inner)
+/* An authentic packet: what is in it decides. */
+static unsigned int open_payload(struct batch *batch, struct sk_buff *skb)
 {
-	unsigned int counter;
+	struct bhsec_sa *sa = batch->sa;
+	struct bhsec_inner inner = {};
+	unsigned int counter = datagram(skb)->counter;
 	u8 next_header;
 
+	if (counter)
+		return counter;
 	counter = strip_esp(skb, &next_header);
 	if (counter)
 		return counter;
 	if (next_header == IPPROTO_NONE)
 		return BHSEC_A_STATS_DUMMY;
-	if (!parse_inner(skb, next_header, inner))
+	if (!parse_inner(skb, next_header, &inner))
 		return BHSEC_A_STATS_MALFORMED;
-	read_header(skb, inner);
-	if (!selectors_match(sa->peer, inner))
+	if (!selectors_match(sa->peer, &inner))
 		return BHSEC_A_STATS_SELECTOR;
-	return 0;
+	/* RFC 6040 4.2: congestion was marked on what cannot carry it */
+	if (INET_ECN_decapsulate(skb, batch->arrival->tos, inner.tos) > 1)
+		return BHSEC_A_STATS_MALFORMED;
+	return bhsec_sa_account(sa, 1, inner.len, inner.len) ?
+	       0 : BHSEC_A_STATS_EXPIRED;
 }
 
-/* RFC 6040 4.2: false where congestion was marked on what cannot carry it. */
-static bool merge_ecn(struct sk_buff *skb, const struct bhsec_inner *inner,
-		      u8 tos)
+/*
+ * What the state of an SA is fed with, its window's top even if nothing that
+ * raised it can be delivered; it may have ended meanwhile.
+ */
+static struct sk_buff *feed(struct batch *batch, struct sk_buff *list)
 {
-	int outer = skb_network_offset(skb);
+	unsigned int count = 0, bytes = 0, counter;
+	struct sk_buff *skb;
 
-	skb_reset_network_header(skb);
-	skb->protocol = inner->is_ipv6 ? htons(ETH_P_IPV6) : htons(ETH_P_IP);
-	if (INET_ECN_decapsulate(skb, tos, inner->tos) <= 1)
-		return true;
-	/* the event names the outer addresses */
-	skb_set_network_header(skb, outer);
-	return false;
+	for (skb = list; skb; skb = skb->next) {
+		count++;
+		bytes += skb->len;
+	}
+	counter = bhsec_borrowed_receive(batch->sa, count, bytes, batch->raised);
+	if (likely(!counter))
+		return list;
+	for (skb = list; skb; skb = skb->next)
+		datagram(skb)->counter = counter;
+	return sift(batch, list, refused);
 }
 
 /* Everything after the cipher, for both ways in which it completes. */
-static void receive(struct bhsec_sa *sa, struct sk_buff *skb, u64 seq, int err)
+static void post(struct batch *batch, struct sk_buff *list)
 {
-	struct bhsec_inner inner = {};
-	unsigned int counter;
-	bool raised;
-	u8 tos;
-
-	if (unlikely(err)) {
-		drop(sa, skb, seq, err == -EBADMSG ? BHSEC_A_STATS_AUTH :
-						     BHSEC_A_STATS_CRYPTO);
-		return;
-	}
-	if (!update_replay(sa, seq, &raised)) {
-		drop(sa, skb, seq, BHSEC_A_STATS_REPLAY);
-		return;
-	}
-	if (raised)
-		bhsec_endpoint_learn(sa, skb, seq);
-	tos = tos_of_outer(skb);
-	counter = open_payload(sa, skb, &inner);
-	if (counter) {
-		drop(sa, skb, seq, counter);
-		return;
-	}
-	if (!merge_ecn(skb, &inner, tos)) {
-		drop(sa, skb, seq, BHSEC_A_STATS_MALFORMED);
-		return;
-	}
-	if (!bhsec_sa_account(sa, inner.len)) {
-		drop(sa, skb, seq, BHSEC_A_STATS_EXPIRED);
-		return;
-	}
-	bhsec_device_deliver(sa, skb, inner.is_ipv6);
+	update_replay(batch, list);
+	list = sift(batch, list, open_payload);
+	if (batch->sa->borrowed && (list || batch->raised))
+		list = feed(batch, list);
+	if (batch->raised)
+		bhsec_endpoint_learn(batch->sa, batch->arrival, batch->raised);
+	if (list)
+		bhsec_deliver(batch->sa, list);
 }
 
-static void post(struct bhsec_aead_op *op, int err)
+/* The packet as it was around its payload, and what the cipher says of it. */
+static unsigned int finish(struct bhsec_aead_op *op, int err)
 {
-	struct bhsec_sa *sa = op->sa;
-	struct sk_buff *skb = op->skb;
-	u64 seq = op->seq;
+	bhsec_aead_op_finish(op, op->sa->esn);
+	datagram(op->skb)->seq = op->seq;
+	bhsec_aead_op_put(op);
+	if (likely(!err))
+		return 0;
+	return err == -EBADMSG ? BHSEC_A_STATS_AUTH : BHSEC_A_STATS_CRYPTO;
+}
 
-	kfree(op);
+/* A datagram that the cipher has kept for a while is a batch of its own. */
+static void post_later(bhsec_crypto_arg *arg, int err)
+{
+	struct bhsec_aead_op *op = bhsec_crypto_data(arg);
+	struct sk_buff *skb = op->skb;
+	struct batch batch = { .sa = op->sa };
+	struct bhsec_arrival arrival;
+	unsigned int counter;
+
+	/* a request that had waited in a queue now runs: not its end */
+	if (err == -EINPROGRESS)
+		return;
+	arrival = *bhsec_arrival(skb);
+	batch.arrival = &arrival;
 	local_bh_disable();
 	rcu_read_lock();
-	receive(sa, skb, seq, err);
-	bhsec_sa_leave(sa);
+	counter = finish(op, err);
+	skb_mark_not_on_list(skb);
+	if (counter)
+		drop(&batch, skb, counter);
+	else
+		post(&batch, skb);
+	bhsec_sa_leave(batch.sa);
 	rcu_read_unlock();
 	local_bh_enable();
 }
 
-static void opened(bhsec_crypto_arg *arg, int err)
+/* What a datagram says of itself; a zero stands for what a short one lacks. */
+static inline __be32 header_word(const struct sk_buff *skb, unsigned int offset)
 {
-	/* a request that had waited in a queue now runs: not its end */
-	if (err != -EINPROGRESS)
-		post(bhsec_crypto_data(arg), err);
+	const __be32 *word;
+	__be32 copy;
+
+	if (likely(skb_headlen(skb) >= offset + sizeof(copy)))
+		return *(const __be32 *)(skb->data + offset);
+	word = skb_header_pointer(skb, offset, sizeof(copy), &copy);
+	return word ? *word : 0;
 }
 
-/* What a datagram that is not looked into says of itself, 0 if nothing. */
-static u64 claimed_seq(const struct sk_buff *skb)
+static __be32 spi_of(const struct sk_buff *skb)
 {
-	struct ip_esp_hdr esph = {};
-
-	skb_copy_bits(skb, 0, &esph, sizeof(esph));
-	return ntohl(esph.seq_no);
+	return header_word(skb, offsetof(struct ip_esp_hdr, spi));
 }
 
-/* Returns 0 if the operation went on its way, or a counter. */
-static unsigned int open_datagram(struct bhsec_sa *sa, struct sk_buff *skb,
-				  u64 seq)
+static u32 seq_of(const struct sk_buff *skb)
 {
-	struct bhsec_aead_op *op;
-	int pieces, err;
+	return ntohl(header_word(skb, offsetof(struct ip_esp_hdr, seq_no)));
+}
 
-	pieces = own_data(skb);
-	if (pieces < 0)
+/*
+ * The packet's bytes become ours alone before they are written over: a clone, a
+ * capture or the page cache may hold them. Pages say nothing of who else does:
+ * those of a segment are its aggregate's, whose clone may wait in a capture.
+ */
+static unsigned int inspect(struct sk_buff *skb)
+{
+	if (skb->len < BHSEC_ESP_HEAD + TRAILER_MIN + BHSEC_ICV_LEN)
+		return BHSEC_A_STATS_MALFORMED;
+	if (skb_linearize_cow(skb))
 		return BHSEC_A_STATS_NOMEM;
-	op = bhsec_aead_op_alloc(sa->tfm, pieces);
-	if (!op)
-		return BHSEC_A_STATS_NOMEM;
-	op->sa = sa;
-	op->skb = skb;
-	op->seq = seq;
-	op->encrypt = false;
 	skb->ip_summed = CHECKSUM_NONE;
-	skb_copy_bits(skb, 8, op->iv, BHSEC_IV_LEN);
-	err = bhsec_aead_op_map(op, pieces, sa->spi, sa->esn, 0,
-				skb->len - BHSEC_ESP_HEAD);
-	if (!err) {
-		aead_request_set_callback(&op->req, 0, opened, op);
-		err = crypto_aead_decrypt(&op->req);
-	}
-	if (err != -EINPROGRESS)
-		post(op, err);
 	return 0;
 }
 
+static unsigned int open(struct batch *batch, struct sk_buff *skb)
+{
+	bool may_wait = bhsec_aead_may_wait(batch->sa->tfm);
+	struct bhsec_aead_op *op;
+	int err;
+
+	if (datagram(skb)->counter)
+		return datagram(skb)->counter;
+	op = bhsec_aead_op_get(batch->sa->tfm);
+	if (unlikely(!op))
+		return BHSEC_A_STATS_NOMEM;
+	op->sa = batch->sa;
+	op->skb = skb;
+	op->seq = datagram(skb)->seq;
+	if (may_wait) {
+		*bhsec_arrival(skb) = *batch->arrival;
+		bhsec_sa_use(batch->sa);
+	}
+	err = bhsec_aead_op_open(op, batch->sa->esn, post_later);
+	if (err == -EINPROGRESS)
+		return KEPT;
+	if (may_wait)
+		bhsec_sa_leave(batch->sa);
+	return finish(op, err);
+}
+
+/* Did the datagram come by the device, or its VRF, that "dev" names? */
+static bool came_by(const struct sk_buff *skb,
+		    const struct bhsec_arrival *arrival, int ifindex)
+{
+	return !ifindex || arrival->ifindex == ifindex ||
+	       l3mdev_master_ifindex_rcu(skb->dev) == ifindex;
+}
+
+static bool came_to(const struct bhsec_arrival *arrival,
+		    const struct bhsec_settings *settings)
+{
+	if (arrival->is_ipv6)
+		return ipv6_addr_any(&settings->local6) ||
+		       ipv6_addr_equal(&arrival->daddr, &settings->local6);
+	return !settings->local4 ||
+	       !memcmp(&arrival->daddr, &settings->local4, sizeof(__be32));
+}
+
+/* The inbound SA of a datagram, NULL if it is not for us. */
+static struct bhsec_sa *addressee(const struct sk_buff *skb, __be32 spi,
+				  const struct bhsec_arrival *arrival)
+{
+	const struct bhsec_settings *settings;
+	struct bhsec_sa *sa;
+
+	if (skb->pkt_type != PACKET_HOST)
+		return NULL;
+	sa = bhsec_underlay_find(dev_net(skb->dev), spi);
+	if (!sa)
+		return NULL;
+	settings = rcu_dereference(sa->peer->bdev->settings);
+	return came_by(skb, arrival, settings->ifindex) &&
+	       came_to(arrival, settings) ? sa : NULL;
+}
+
+/* Why none of an SA's datagrams can be taken; 0 for a user of the SA. */
+static unsigned int enter(struct bhsec_sa *sa,
+			  const struct bhsec_arrival *arrival)
+{
+	if (!netif_running(sa->peer->bdev->dev))
+		return BHSEC_A_STATS_DOWN;
+	if (arrival->encap != READ_ONCE(sa->encap))
+		return BHSEC_A_STATS_ENCAP;
+	return bhsec_sa_enter(sa);
+}
+
+static void take(struct bhsec_sa *sa, struct sk_buff *list,
+		 const struct bhsec_arrival *arrival)
+{
+	struct batch batch = { .sa = sa, .arrival = arrival };
+	unsigned int counter = enter(sa, arrival);
+	struct sk_buff *skb;
+
+	for (skb = list; skb; skb = skb->next) {
+		datagram(skb)->seq = seq_of(skb);
+		datagram(skb)->counter = counter ?: inspect(skb);
+	}
+	if (unlikely(counter)) {
+		sift(&batch, list, refused);
+		return;
+	}
+	precheck_replay(sa, list);
+	list = sift(&batch, list, open);
+	if (list)
+		post(&batch, list);
+	bhsec_sa_leave(sa);
+}
+
 /**
- * bhsec_esp_in - what every door does with an ESP datagram that is ours
- * @sa: inbound SA of its SPI
- * @skb: data starts at the ESP header, the network header at the outer IP
- *	header; consumed
- * @encap: BHSEC_ENCAP_*, how it came
+ * bhsec_esp_in - what every door does with ESP datagrams
+ * @list: datagrams, linked by their next; data starts at the ESP header
+ * @arrival: what the door knows of the outer packet that they came in
  *
  * Context: RCU read lock held, softirqs off.
+ * Return: what is not ours, still linked and as it was; all others were consumed.
  */
-void bhsec_esp_in(struct bhsec_sa *sa, struct sk_buff *skb, u32 encap)
+struct sk_buff *bhsec_esp_in(struct sk_buff *list,
+			     const struct bhsec_arrival *arrival)
 {
-	const struct ip_esp_hdr *esph;
-	unsigned int counter;
-	u64 seq = 0;
+	struct sk_buff *rest = NULL, **rest_end = &rest, **end, *ours;
+	struct bhsec_sa *sa;
+	__be32 spi, next;
 
-	counter = BHSEC_A_STATS_DOWN;
-	if (!netif_running(sa->peer->bdev->dev))
-		goto drop;
-	counter = BHSEC_A_STATS_ENCAP;
-	if (encap != sa->peer->encap)
-		goto drop;
-	counter = BHSEC_A_STATS_MALFORMED;
-	if (skb->len < BHSEC_ESP_HEAD + TRAILER_MIN + BHSEC_ICV_LEN ||
-	    !pskb_may_pull(skb, BHSEC_ESP_HEAD))
-		goto drop;
-	esph = (const struct ip_esp_hdr *)skb->data;
-	counter = bhsec_sa_enter(sa);
-	if (counter)
-		goto drop;
-	counter = BHSEC_A_STATS_REPLAY;
-	if (precheck_replay(sa, ntohl(esph->seq_no), &seq))
-		counter = open_datagram(sa, skb, seq);
-	if (!counter)
-		return;
-	bhsec_sa_leave(sa);
-drop:
-	drop(sa, skb, seq ?: claimed_seq(skb), counter);
+	next = spi_of(list);
+	while (list) {
+		spi = next;
+		sa = addressee(list, spi, arrival);
+		ours = list;
+		end = sa ? &ours : rest_end;
+		/* as many as have the same SPI */
+		do {
+			*end = list;
+			end = &list->next;
+			list = list->next;
+			if (list)
+				next = spi_of(list);
+		} while (list && next == spi);
+		*end = NULL;
+		if (sa)
+			take(sa, ours, arrival);
+		else
+			rest_end = end;
+	}
+	return rest;
 }

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * From an inner packet to an ESP datagram (RFC 4303 3.3).
+ * From an inner packet to ESP datagrams (RFC 4303 3.3): one for each of its
+ * segments, through the cipher one after the other, and on their way together.
  *
- * The datagram is built in a buffer of its own: the inner packet may be shared
- * with its socket, a capture or the page cache, and stays as it is.
+ * A datagram is built in a buffer of its own where somebody else, a socket or a
+ * capture, may hold the inner packet; else it becomes the datagram.
  */
 #include <linux/bottom_half.h>
-#include <linux/skbuff.h>
-#include <net/checksum.h>
-#include <net/dst.h>
 #include <linux/ip.h>
+#include <linux/skbuff.h>
+#include <net/dst.h>
 
 #include "aead.h"
+#include "buffer.h"
 #include "compat.h"
 #include "device.h"
 #include "esp.h"
@@ -19,48 +20,133 @@
 #include "outer.h"
 #include "peer.h"
 #include "sa.h"
+#include "segment.h"
+#include "train.h"
 
-static void drop(struct bhsec_sa *sa, struct sk_buff *skb, unsigned int counter)
+/* What follows the payload at most: padding, its length, next header, ICV. */
+#define TAIL_MAX (3 + 2 + BHSEC_ICV_LEN)
+
+/**
+ * struct datagrams - a list of sealed datagrams
+ * @first: linked by their next
+ * @end: where the next one is linked
+ * @count: how many
+ * @bytes: inner bytes of all
+ */
+struct datagrams {
+	struct sk_buff *first;
+	struct sk_buff **end;
+	unsigned int count;
+	unsigned int bytes;
+};
+
+static void begin(struct datagrams *list)
 {
-	DEV_STATS_INC(sa->peer->bdev->dev, tx_dropped);
-	bhsec_sa_count(sa, counter, 0);
-	kfree_skb(skb);
+	list->first = NULL;
+	list->end = &list->first;
+	list->count = 0;
+	list->bytes = 0;
+}
+
+static void append(struct datagrams *list, struct sk_buff *skb,
+		   unsigned int bytes)
+{
+	*list->end = skb;
+	list->end = &skb->next;
+	list->count++;
+	list->bytes += bytes;
+}
+
+static void count_drops(struct bhsec_sa *sa, unsigned int counter,
+			unsigned int count)
+{
+	DEV_STATS_ADD(sa->peer->bdev->dev, tx_dropped, count);
+	bhsec_sa_count(sa, counter, count, 0);
+}
+
+/* ip6_output() looks into a packet's owner as into an IP socket. */
+static bool may_own(const struct sock *sk)
+{
+	return sk && (sk->sk_family == AF_INET || sk->sk_family == AF_INET6);
 }
 
 /*
  * The sender's socket stays charged until the datagram has left, or TCP would
- * lose its back-pressure. ip6_output() looks into the owner as into an IP
- * socket, so there is no other.
+ * lose its back-pressure. Whatever its packet was to do at its end the datagram
+ * does instead, with the same charge.
  */
-static void take_owner(struct sk_buff *skb, const struct sk_buff *inner)
+static void take_owner(struct sk_buff *skb, struct sk_buff *inner)
 {
-	struct sock *sk = inner->sk;
-
-	if (sk && (sk->sk_family == AF_INET || sk->sk_family == AF_INET6))
-		skb_set_owner_w(skb, sk);
+	if (!may_own(inner->sk))
+		return;
+	skb->truesize = inner->truesize;
+	swap(skb->sk, inner->sk);
+	swap(skb->destructor, inner->destructor);
 }
 
-/* Copies a packet and finishes a checksum that was left to the device. */
-static int copy_inner(const struct sk_buff *skb, u8 *to, unsigned int len)
+/*
+ * A packet that nobody else holds, with room around it, becomes the datagram.
+ * One that goes round is made larger by whoever forwards it, and its room, if
+ * it kept that, would double at each turn.
+ */
+static bool can_become(const struct bhsec_segments *segments,
+		       unsigned int headroom)
 {
-	unsigned int start;
-	__wsum sum;
+	const struct sk_buff *skb = segments->skb;
+	unsigned int room = skb_end_pointer(skb) - skb_tail_pointer(skb);
 
-	if (skb->ip_summed != CHECKSUM_PARTIAL)
-		return skb_copy_bits(skb, 0, to, len);
-	start = skb_checksum_start_offset(skb);
-	if (skb_copy_bits(skb, 0, to, start))
-		return -EINVAL;
-	sum = skb_copy_and_csum_bits(skb, start, to + start, len - start);
-	/* zero means no checksum in UDP */
-	*(__sum16 *)(to + start + skb->csum_offset) = csum_fold(sum) ?:
-						      CSUM_MANGLED_0;
-	return 0;
+	return !segments->payload && !skb_has_frag_list(skb) &&
+	       !skb_shared(skb) && !skb_cloned(skb) &&
+	       skb->len == segments->last && skb_headroom(skb) >= headroom &&
+	       room >= skb->data_len + TAIL_MAX && room <= PAGE_SIZE;
+}
+
+/* Nothing of the inner packet but priority, queue and flow goes out with it. */
+static struct sk_buff *become(struct bhsec_segments *segments)
+{
+	struct sk_buff *skb = segments->skb;
+
+	/* there is room for it; a device's own memory cannot be read */
+	if (skb->data_len && !__pskb_pull_tail(skb, skb->data_len)) {
+		kfree_skb(skb);
+		return NULL;
+	}
+	bhsec_segments_checksum(segments);
+	if (!may_own(skb->sk))
+		skb_orphan(skb);
+	skb_scrub_packet(skb, true);
+	skb_reset_redirect(skb);
+	skb->encapsulation = 0;
+	return skb;
+}
+
+/* The next segment, with room for all headers before it and the ICV behind. */
+static struct sk_buff *build(struct bhsec_segments *segments,
+			     unsigned int headroom)
+{
+	unsigned int len = bhsec_segments_len(segments);
+	struct sk_buff *skb;
+
+	headroom += BHSEC_OUTER_BELOW;
+	skb = bhsec_buffer_alloc(headroom + len + TAIL_MAX);
+	if (!skb)
+		return NULL;
+	skb_reserve(skb, headroom);
+	if (bhsec_segments_read(segments, __skb_put(skb, len))) {
+		kfree_skb(skb);
+		return NULL;
+	}
+	skb->priority = segments->skb->priority;
+	skb_copy_queue_mapping(skb, segments->skb);
+	skb_copy_hash(skb, segments->skb);
+	return skb;
 }
 
 /* RFC 4303 2.4: 1, 2, 3, then pad length and next header, to four bytes. */
-static void put_trailer(u8 *tail, unsigned int pad, u8 next_header)
+static void put_trailer(struct sk_buff *skb, u8 next_header)
 {
+	unsigned int pad = -(skb->len + 2) & 3;
+	u8 *tail = __skb_put(skb, pad + 2 + BHSEC_ICV_LEN);
 	unsigned int i;
 
 	for (i = 0; i < pad; i++)
@@ -69,142 +155,159 @@ static void put_trailer(u8 *tail, unsigned int pad, u8 next_header)
 	tail[pad + 1] = next_header;
 }
 
-static void put_header(struct bhsec_sa *sa, struct bhsec_aead_op *op,
-		       struct sk_buff *skb)
+static void put_header(const struct bhsec_sa *sa, struct sk_buff *skb, u64 seq)
 {
-	struct ip_esp_hdr *esph = skb_push(skb, BHSEC_ESP_HEAD);
-	__be64 iv = cpu_to_be64(op->seq ^ sa->iv_mask);
+	struct ip_esp_hdr *esph = __skb_push(skb, BHSEC_ESP_HEAD);
+	__be64 iv = cpu_to_be64(seq ^ sa->iv_mask);
 
 	esph->spi = sa->spi;
-	esph->seq_no = htonl(lower_32_bits(op->seq));
+	esph->seq_no = htonl(lower_32_bits(seq));
 	memcpy(esph + 1, &iv, sizeof(iv));
-	memcpy(op->iv, &iv, sizeof(iv));
 }
 
-/* The plaintext of ESP, with room for all headers before it and the ICV behind. */
-static struct sk_buff *build(const struct sk_buff *inner_skb,
-			     const struct bhsec_inner *inner,
-			     const struct bhsec_outer *outer,
-			     const struct dst_entry *dst)
+static void send(struct bhsec_sa *sa, const struct bhsec_outer *outer,
+		 const struct datagrams *list)
 {
-	unsigned int pad = -(inner->len + 2) & 3;
-	unsigned int headroom = bhsec_outer_headroom(outer, dst) + BHSEC_ESP_HEAD;
-	struct sk_buff *skb;
+	struct net *underlay = rcu_dereference(sa->peer->bdev->underlay);
 
-	skb = alloc_skb(headroom + inner->len + pad + 2 + BHSEC_ICV_LEN,
-			GFP_ATOMIC);
-	if (!skb)
-		return NULL;
-	skb_reserve(skb, headroom);
-	if (copy_inner(inner_skb, __skb_put(skb, inner->len), inner->len)) {
-		kfree_skb(skb);
-		return NULL;
+	if (!list->count)
+		return;
+	if (unlikely(!underlay)) {
+		count_drops(sa, BHSEC_A_STATS_NO_ROUTE, list->count);
+		kfree_skb_list(list->first);
+		return;
 	}
-	put_trailer(__skb_put(skb, pad + 2), pad,
-		    inner->is_ipv6 ? IPPROTO_IPV6 : IPPROTO_IPIP);
-	skb->priority = inner_skb->priority;
-	skb_copy_queue_mapping(skb, inner_skb);
-	*bhsec_outer(skb) = *outer;
-	return skb;
+	bhsec_sa_count(sa, BHSEC_A_STATS_TX_PACKETS, list->count, list->bytes);
+	dev_sw_netstats_tx_add(sa->peer->bdev->dev, list->count, list->bytes);
+	bhsec_keepalive_sent(sa->peer);
+	bhsec_train_send(underlay, sa, outer, list->first, list->count);
 }
 
-/* Everything after the cipher, for both ways in which it completes. */
-static void post(struct bhsec_aead_op *op, int err)
+/* Everything after the cipher but to send, for both ways in which it completes. */
+static void post(struct bhsec_aead_op *op, int err, struct datagrams *list)
 {
 	struct bhsec_sa *sa = op->sa;
-	struct net_device *dev = sa->peer->bdev->dev;
-	unsigned int len = op->inner_len;
 	struct sk_buff *skb = op->skb;
-	struct net *underlay;
 
-	kfree(op);
+	bhsec_aead_op_finish(op, sa->esn);
+	if (likely(!err)) {
+		append(list, skb, op->inner_len);
+	} else {
+		count_drops(sa, BHSEC_A_STATS_CRYPTO, 1);
+		kfree_skb(skb);
+	}
+	bhsec_aead_op_put(op);
+}
+
+/* A datagram that the cipher has kept for a while goes alone. */
+static void post_later(bhsec_crypto_arg *arg, int err)
+{
+	struct bhsec_aead_op *op = bhsec_crypto_data(arg);
+	struct bhsec_sa *sa = op->sa;
+	struct bhsec_outer outer;
+	struct datagrams list;
+
+	/* a request that had waited in a queue now runs: not its end */
+	if (err == -EINPROGRESS)
+		return;
+	bhsec_outer_kept(op->skb, &outer);
+	begin(&list);
 	local_bh_disable();
 	rcu_read_lock();
-	underlay = rcu_dereference(sa->peer->bdev->underlay);
-	if (unlikely(err)) {
-		drop(sa, skb, BHSEC_A_STATS_CRYPTO);
-	} else if (unlikely(!underlay)) {
-		drop(sa, skb, BHSEC_A_STATS_NO_ROUTE);
-	} else {
-		bhsec_sa_count(sa, BHSEC_A_STATS_TX_PACKETS, len);
-		dev_sw_netstats_tx_add(dev, 1, len);
-		bhsec_keepalive_sent(sa->peer);
-		bhsec_outer_send(underlay, skb);
-	}
+	post(op, err, &list);
+	send(sa, &outer, &list);
 	bhsec_sa_leave(sa);
 	rcu_read_unlock();
 	local_bh_enable();
 }
 
-static void sealed(bhsec_crypto_arg *arg, int err)
+static void seal(struct bhsec_sa *sa, struct sk_buff *skb,
+		 unsigned int inner_len, u64 seq,
+		 const struct bhsec_outer *outer, struct datagrams *list)
 {
-	/* a request that had waited in a queue now runs: not its end */
-	if (err != -EINPROGRESS)
-		post(bhsec_crypto_data(arg), err);
-}
-
-static void seal(struct bhsec_aead_op *op)
-{
-	struct sk_buff *skb = op->skb;
-	unsigned int len = skb->len - BHSEC_ESP_HEAD - BHSEC_ICV_LEN;
+	bool may_wait = bhsec_aead_may_wait(sa->tfm);
+	struct bhsec_aead_op *op;
 	int err;
 
-	err = bhsec_aead_op_map(op, 1, op->sa->spi, op->sa->esn, 0, len);
-	if (!err) {
-		aead_request_set_callback(&op->req, 0, sealed, op);
-		err = crypto_aead_encrypt(&op->req);
+	op = bhsec_aead_op_get(sa->tfm);
+	if (unlikely(!op)) {
+		count_drops(sa, BHSEC_A_STATS_NOMEM, 1);
+		kfree_skb(skb);
+		return;
 	}
-	if (err != -EINPROGRESS)
-		post(op, err);
+	op->sa = sa;
+	op->skb = skb;
+	op->seq = seq;
+	op->inner_len = inner_len;
+	if (may_wait) {
+		bhsec_outer_keep(skb, outer);
+		bhsec_sa_use(sa);
+	}
+	err = bhsec_aead_op_seal(op, sa->esn, post_later);
+	if (err == -EINPROGRESS)
+		return;
+	if (may_wait)
+		bhsec_sa_leave(sa);
+	post(op, err, list);
+}
+
+static void seal_all(struct bhsec_sa *sa, struct bhsec_segments *segments,
+		     unsigned int count, u64 seq, u8 next_header,
+		     const struct bhsec_outer *outer, struct datagrams *list)
+{
+	unsigned int headroom = bhsec_outer_headroom(outer) + BHSEC_ESP_HEAD;
+	bool in_place = can_become(segments, bhsec_train_follows(outer) ?
+				   headroom + BHSEC_OUTER_BELOW : headroom);
+	unsigned int i, len;
+	struct sk_buff *skb;
+
+	for (i = 0; i < count; i++) {
+		len = bhsec_segments_len(segments);
+		skb = in_place ? become(segments) : build(segments, headroom);
+		if (unlikely(!skb)) {
+			count_drops(sa, BHSEC_A_STATS_NOMEM, count - i);
+			break;
+		}
+		if (!in_place && !i)
+			take_owner(skb, segments->skb);
+		put_trailer(skb, next_header);
+		put_header(sa, skb, seq + i);
+		seal(sa, skb, len, seq + i, outer, list);
+	}
+	if (in_place)
+		return;
+	bhsec_segments_end(segments);
+	consume_skb(segments->skb);
 }
 
 /**
  * bhsec_esp_out - seal an inner packet and send it
- * @sa: outbound SA; the caller has entered it
- * @skb: inner packet; a checksum that is left to us lies in it
+ * @sa: the SA of its class; the caller is a user
+ * @segments: the inner packet's, which fit; none is read yet
  * @inner: what its header says
- * @outer: header of the datagram
- * @dst: route of the datagram; the reference is consumed
+ * @outer: outer header and route
  *
- * Context: RCU read lock held.
- * Return: 0 if the packet was consumed and the SA is or will be left, or the
- * counter that says why not.
+ * Context: RCU read lock held, softirqs off.
+ * Return: 0, the packet is consumed then; or the counter of the reason, it is
+ * not then.
  */
-unsigned int bhsec_esp_out(struct bhsec_sa *sa, struct sk_buff *skb,
+unsigned int bhsec_esp_out(struct bhsec_sa *sa, struct bhsec_segments *segments,
 			   const struct bhsec_inner *inner,
-			   const struct bhsec_outer *outer,
-			   struct dst_entry *dst)
+			   const struct bhsec_outer *outer)
 {
-	unsigned int counter = BHSEC_A_STATS_NOMEM;
-	struct bhsec_aead_op *op;
-	struct sk_buff *esp;
+	u8 next_header = inner->is_ipv6 ? IPPROTO_IPV6 : IPPROTO_IPIP;
+	unsigned int counter, count = segments->count;
+	struct datagrams list;
+	u64 seq;
 
-	esp = build(skb, inner, outer, dst);
-	if (!esp) {
-		dst_release(dst);
-		return counter;
-	}
-	skb_dst_set(esp, dst);
-	op = bhsec_aead_op_alloc(sa->tfm, 1);
-	if (!op)
-		goto free_esp;
-	/* nothing that can fail comes between a number and its packet */
-	counter = bhsec_sa_reserve(sa, inner->len, &op->seq);
+	counter = bhsec_sa_reserve(sa, &count, segments->unit,
+				   bhsec_segments_bytes(segments), &seq);
 	if (counter)
-		goto free_esp;
-	op->sa = sa;
-	op->skb = esp;
-	op->inner_len = inner->len;
-	op->encrypt = true;
-	take_owner(esp, skb);
-	consume_skb(skb);
-	put_header(sa, op, esp);
-	__skb_put(esp, BHSEC_ICV_LEN);
-	seal(op);
+		return counter;
+	if (unlikely(count < segments->count))
+		count_drops(sa, BHSEC_A_STATS_EXPIRED, segments->count - count);
+	begin(&list);
+	seal_all(sa, segments, count, seq, next_header, outer, &list);
+	send(sa, outer, &list);
 	return 0;
-
-free_esp:
-	kfree(op);
-	kfree_skb(esp);
-	return counter;
 }

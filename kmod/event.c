@@ -4,9 +4,8 @@
  */
 #include <linux/jiffies.h>
 #include <linux/netdevice.h>
-#include <net/ip.h>
-#include <net/ipv6.h>
 
+#include "arrival.h"
 #include "compat.h"
 #include "device.h"
 #include "netlink.h"
@@ -55,30 +54,57 @@ static int put_sa(struct sk_buff *msg, const struct bhsec_sa *sa)
 	return 0;
 }
 
-static int put_addresses(struct sk_buff *msg, const struct sk_buff *outer)
+static int put_addresses(struct sk_buff *msg, const struct bhsec_arrival *arrival)
 {
-	if (ip_hdr(outer)->version == 4)
-		return nla_put_in_addr(msg, BHSEC_A_EVENT_SRC, ip_hdr(outer)->saddr) ?:
-		       nla_put_in_addr(msg, BHSEC_A_EVENT_DST, ip_hdr(outer)->daddr);
-	return nla_put_in6_addr(msg, BHSEC_A_EVENT_SRC, &ipv6_hdr(outer)->saddr) ?:
-	       nla_put_in6_addr(msg, BHSEC_A_EVENT_DST, &ipv6_hdr(outer)->daddr);
+	int len = arrival->is_ipv6 ? 16 : 4;
+
+	return nla_put(msg, BHSEC_A_EVENT_SRC, len, &arrival->saddr) ?:
+	       nla_put(msg, BHSEC_A_EVENT_DST, len, &arrival->daddr);
 }
 
-/**
- * bhsec_event - tell userspace
- * @event: BHSEC_EVENT_*
- * @underlay: netns of the datagram
- * @sa: whose event it is, NULL if nobody's
- * @spi: network byte order
- * @seq: sequence number, as far as it is known
- * @outer: datagram whose network header is the outer IP header, or NULL
- *
- * It goes to the netns of the device, or to the underlay's if there is none.
- *
- * Context: any but hard interrupts; RCU read lock held.
- */
-void bhsec_event(u32 event, struct net *underlay, struct bhsec_sa *sa,
-		 __be32 spi, u64 seq, const struct sk_buff *outer)
+/* @from: who sent an ICMP error, of the family of @arrival; or NULL. */
+static int put_event(struct sk_buff *msg, u32 event, const struct bhsec_sa *sa,
+		     __be32 spi, u64 seq, const struct bhsec_arrival *arrival,
+		     const void *from)
+{
+	if (nla_put_u32(msg, BHSEC_A_EVENT_EVENT, event) ||
+	    (sa && put_sa(msg, sa)) ||
+	    nla_put_u32(msg, BHSEC_A_EVENT_SPI, be32_to_cpu(spi)) ||
+	    nla_put_u64_64bit(msg, BHSEC_A_EVENT_SEQ, seq, BHSEC_A_EVENT_PAD) ||
+	    (arrival && put_addresses(msg, arrival)) ||
+	    (from && nla_put(msg, BHSEC_A_EVENT_FROM, arrival->is_ipv6 ? 16 : 4,
+			     from)))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static struct sk_buff *event_begin(void **header)
+{
+	struct sk_buff *msg = genlmsg_new(NLMSG_DEFAULT_SIZE, GFP_ATOMIC);
+
+	if (!msg)
+		return NULL;
+	*header = genlmsg_put(msg, 0, 0, &bhsec_nl_family, 0, BHSEC_CMD_EVENT);
+	if (*header)
+		return msg;
+	nlmsg_free(msg);
+	return NULL;
+}
+
+/* @err: what was put into it does not fit. */
+static void event_end(struct net *net, struct sk_buff *msg, void *header, int err)
+{
+	if (err) {
+		nlmsg_free(msg);
+		return;
+	}
+	genlmsg_end(msg, header);
+	genlmsg_multicast_netns(&bhsec_nl_family, net, msg, 0, 0, GFP_ATOMIC);
+}
+
+static void send_event(u32 event, struct net *underlay, struct bhsec_sa *sa,
+		       __be32 spi, u64 seq, const struct bhsec_arrival *arrival,
+		       const void *from)
 {
 	struct net *net = sa ? dev_net(sa->peer->bdev->dev) : underlay;
 	u32 suppressed = 0;
@@ -90,19 +116,107 @@ void bhsec_event(u32 event, struct net *underlay, struct bhsec_sa *sa,
 	if (event < BHSEC_EVENT_LIMITED &&
 	    !within_limit(&bhsec_net(underlay)->limits[event], &suppressed))
 		return;
-	msg = genlmsg_new(NLMSG_DEFAULT_SIZE, GFP_ATOMIC);
+	msg = event_begin(&header);
 	if (!msg)
 		return;
-	header = genlmsg_put(msg, 0, 0, &bhsec_nl_family, 0, BHSEC_CMD_EVENT);
-	if (!header || nla_put_u32(msg, BHSEC_A_EVENT_EVENT, event) ||
-	    (sa && put_sa(msg, sa)) ||
-	    nla_put_u32(msg, BHSEC_A_EVENT_SPI, be32_to_cpu(spi)) ||
-	    nla_put_u64_64bit(msg, BHSEC_A_EVENT_SEQ, seq, BHSEC_A_EVENT_PAD) ||
-	    (outer && put_addresses(msg, outer)) ||
-	    nla_put_u32(msg, BHSEC_A_EVENT_SUPPRESSED, suppressed)) {
-		nlmsg_free(msg);
+	event_end(net, msg, header,
+		  put_event(msg, event, sa, spi, seq, arrival, from) ?:
+		  nla_put_u32(msg, BHSEC_A_EVENT_SUPPRESSED, suppressed));
+}
+
+/**
+ * bhsec_event - tell userspace
+ * @event: BHSEC_EVENT_*
+ * @underlay: netns of the datagram
+ * @sa: whose event it is, NULL if nobody's
+ * @spi: network byte order
+ * @seq: sequence number, as far as it is known
+ * @arrival: the outer packet, or NULL
+ *
+ * It goes to the netns of the device, or to the underlay's if there is none.
+ *
+ * Context: any but hard interrupts; RCU read lock held.
+ */
+void bhsec_event(u32 event, struct net *underlay, struct bhsec_sa *sa,
+		 __be32 spi, u64 seq, const struct bhsec_arrival *arrival)
+{
+	send_event(event, underlay, sa, spi, seq, arrival, NULL);
+}
+
+/**
+ * bhsec_event_path_error - tell userspace of an ICMP error
+ * @event: BHSEC_EVENT_ICMP_*
+ * @sa: the SA that sent what the error is about
+ * @seq: its sequence number, 32 bits
+ * @quoted: its outer packet
+ * @from: address of who sent the error, of the same family
+ *
+ * Context: any but hard interrupts; RCU read lock held.
+ */
+void bhsec_event_path_error(u32 event, struct bhsec_sa *sa, u64 seq,
+			    const struct bhsec_arrival *quoted, const void *from)
+{
+	struct net *underlay = rcu_dereference(sa->peer->bdev->underlay);
+
+	if (underlay)
+		send_event(event, underlay, sa, sa->spi, seq, quoted, from);
+}
+
+/**
+ * bhsec_event_sa - tell userspace of a turn in the life of an SA
+ * @event: BHSEC_EVENT_*
+ * @sa: the SA
+ *
+ * Context: any but hard interrupts.
+ */
+void bhsec_event_sa(u32 event, struct bhsec_sa *sa)
+{
+	struct net *underlay;
+
+	rcu_read_lock();
+	underlay = rcu_dereference(sa->peer->bdev->underlay);
+	if (underlay)
+		bhsec_event(event, underlay, sa, sa->spi, bhsec_sa_seq(sa), NULL);
+	rcu_read_unlock();
+}
+
+static int put_refused(struct sk_buff *msg, const struct net_device *dev,
+		       __be32 spi, const char *reason)
+{
+	if (nla_put_u32(msg, BHSEC_A_EVENT_EVENT, BHSEC_EVENT_REFUSED) ||
+	    nla_put_u32(msg, BHSEC_A_EVENT_IFINDEX, dev->ifindex) ||
+	    nla_put_string(msg, BHSEC_A_EVENT_IFNAME, dev->name) ||
+	    (spi && nla_put_u32(msg, BHSEC_A_EVENT_SPI, be32_to_cpu(spi))) ||
+	    nla_put_string(msg, BHSEC_A_EVENT_REASON, reason))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static void send_refused(struct net *net, const struct net_device *dev,
+			 __be32 spi, const char *reason)
+{
+	struct sk_buff *msg;
+	void *header;
+
+	if (!genl_has_listeners(&bhsec_nl_family, net, 0))
 		return;
-	}
-	genlmsg_end(msg, header);
-	genlmsg_multicast_netns(&bhsec_nl_family, net, msg, 0, 0, GFP_ATOMIC);
+	msg = event_begin(&header);
+	if (msg)
+		event_end(net, msg, header, put_refused(msg, dev, spi, reason));
+}
+
+/**
+ * bhsec_event_refused - tell userspace that a device cannot take a state
+ * @bdev: the device
+ * @spi: network byte order, 0 for a policy
+ * @reason: one sentence
+ *
+ * Context: any but hard interrupts.
+ */
+void bhsec_event_refused(struct bhsec_device *bdev, __be32 spi,
+			 const char *reason)
+{
+	rcu_read_lock();
+	send_refused(dev_net(bdev->dev), bdev->dev, spi, reason);
+	rcu_read_unlock();
 }

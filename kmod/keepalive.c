@@ -30,27 +30,18 @@ static void send(struct bhsec_peer *peer)
 {
 	struct net *underlay = rcu_dereference(peer->bdev->underlay);
 	struct bhsec_outer outer = {};
-	struct dst_entry *dst;
 	struct sk_buff *skb;
-	unsigned int drop;
 
-	if (!underlay || !has_tunnel(peer))
+	outer.tos = bhsec_outer_tos(rcu_dereference(peer->bdev->settings), 0);
+	if (!underlay || !has_tunnel(peer) || bhsec_outer_route(peer, &outer))
 		return;
-	dst = bhsec_outer_route(peer, &outer, &drop);
-	if (!dst)
-		return;
-	skb = alloc_skb(bhsec_outer_headroom(&outer, dst) + 1, GFP_ATOMIC);
-	if (!skb) {
-		dst_release(dst);
-		return;
+	skb = alloc_skb(bhsec_outer_headroom(&outer) + 1, GFP_ATOMIC);
+	if (skb) {
+		skb_reserve(skb, bhsec_outer_headroom(&outer));
+		skb_put_u8(skb, 0xff);
+		bhsec_outer_send(underlay, &outer, skb);
 	}
-	skb_reserve(skb, bhsec_outer_headroom(&outer, dst));
-	skb_put_u8(skb, 0xff);
-	skb_dst_set(skb, dst);
-	*bhsec_outer(skb) = outer;
-	local_bh_disable();
-	bhsec_outer_send(underlay, skb);
-	local_bh_enable();
+	dst_release(outer.dst);
 }
 
 static void wake(struct work_struct *work)
@@ -64,9 +55,11 @@ static void wake(struct work_struct *work)
 	if (!interval)
 		return;
 	if (idle >= interval) {
+		local_bh_disable();
 		rcu_read_lock();
 		send(peer);
 		rcu_read_unlock();
+		local_bh_enable();
 		idle = 0;
 	}
 	queue_delayed_work(bhsec_workqueue, &peer->keepalive_work,

@@ -7,18 +7,26 @@
 #include <linux/workqueue.h>
 #include <net/genetlink.h>
 
+#include "aead.h"
+#include "buffer.h"
+#include "deliver.h"
 #include "device.h"
 #include "door.h"
 #include "netlink.h"
 #include "sa.h"
+#include "train.h"
 #include "underlay.h"
+#include "xfrm_bind.h"
 
 /**
  * DOC: Locks
  *
  * From the outside in: rtnl, bhsec_device.lock, bhsec_net.lock, the locks of
- * the tables. bhsec_sa.replay_lock and bhsec_event_limit.lock are taken by
- * packets with softirqs off and have nothing inside.
+ * the tables, which for states and policies are xfrm's.
+ *
+ * bhsec_sa.replay_lock and bhsec_event_limit.lock are taken by packets with
+ * softirqs off and have nothing inside. So is the lock of a borrowed state; it
+ * has its copy's inside, and bhsec_binding.lock for what is told under it.
  *
  * A packet takes no other lock: it finds peer, endpoint and SA under RCU, and
  * becomes a user of the SA (bhsec_sa_enter()) before it goes into the cipher,
@@ -35,15 +43,20 @@ static int __init bhsec_init(void)
 	bhsec_workqueue = alloc_workqueue("bhsec", WQ_UNBOUND, 0);
 	if (!bhsec_workqueue)
 		return -ENOMEM;
+	bhsec_deliver_init();
+	bhsec_train_init();
 	err = bhsec_underlay_init();
 	if (err)
 		goto destroy_workqueue;
 	err = bhsec_door_init();
 	if (err)
 		goto exit_underlay;
-	err = bhsec_netlink_init();
+	err = bhsec_bind_init();
 	if (err)
 		goto exit_door;
+	err = bhsec_netlink_init();
+	if (err)
+		goto exit_bind;
 	err = bhsec_device_init();
 	if (err)
 		goto exit_netlink;
@@ -51,6 +64,8 @@ static int __init bhsec_init(void)
 
 exit_netlink:
 	bhsec_netlink_exit();
+exit_bind:
+	bhsec_bind_exit();
 exit_door:
 	bhsec_door_exit();
 exit_underlay:
@@ -64,12 +79,17 @@ static void __exit bhsec_exit(void)
 {
 	bhsec_device_exit();
 	bhsec_netlink_exit();
+	bhsec_bind_exit();
 	bhsec_door_exit();
+	bhsec_deliver_exit();
+	bhsec_train_exit();
 	bhsec_underlay_exit();
 	/* the devices waited for their peers; what is left frees memory */
 	rcu_barrier();
 	destroy_workqueue(bhsec_workqueue);
 	rcu_barrier();
+	bhsec_aead_exit();
+	bhsec_buffer_exit();
 }
 
 module_init(bhsec_init);

@@ -28,15 +28,17 @@ static struct netlink_range_validation window_range = {
 
 static const struct nla_policy device_policy[] = {
 	[BHSEC_A_DEVICE_IFINDEX] = { .type = NLA_U32 },
-	[BHSEC_A_DEVICE_IFNAME] = { .type = NLA_NUL_STRING, .len = IFNAMSIZ - 1 },
+	[BHSEC_A_DEVICE_IFNAME] = { .type = NLA_NUL_STRING, .len = ALTIFNAMSIZ - 1 },
 	[BHSEC_A_DEVICE_PORT] = NLA_POLICY_MIN(NLA_U16, 1),
-	[BHSEC_A_DEVICE_DEV] = { .type = NLA_NUL_STRING, .len = IFNAMSIZ - 1 },
+	[BHSEC_A_DEVICE_DEV] = { .type = NLA_NUL_STRING, .len = ALTIFNAMSIZ - 1 },
 	[BHSEC_A_DEVICE_FWMARK] = { .type = NLA_U32 },
 	[BHSEC_A_DEVICE_DSCP] = NLA_POLICY_MAX(NLA_U8, BHSEC_DSCP_COPY),
 	[BHSEC_A_DEVICE_DF] = NLA_POLICY_MAX(NLA_U32, BHSEC_DF_CLEAR),
 	[BHSEC_A_DEVICE_LOCAL4] = NLA_POLICY_EXACT_LEN(4),
 	[BHSEC_A_DEVICE_LOCAL6] = NLA_POLICY_EXACT_LEN(16),
 	[BHSEC_A_DEVICE_WINDOW] = NLA_POLICY_FULL_RANGE(NLA_U32, &window_range),
+	[BHSEC_A_DEVICE_IF_ID] = { .type = NLA_U32 },
+	[BHSEC_A_DEVICE_SHARED] = NLA_POLICY_MAX(NLA_U8, 1),
 };
 
 static const struct nla_policy prefix_policy[] = {
@@ -50,20 +52,24 @@ static const struct nla_policy prefix_list_policy[] = {
 
 static const struct nla_policy peer_policy[] = {
 	[BHSEC_A_PEER_IFINDEX] = { .type = NLA_U32 },
-	[BHSEC_A_PEER_IFNAME] = { .type = NLA_NUL_STRING, .len = IFNAMSIZ - 1 },
+	[BHSEC_A_PEER_IFNAME] = { .type = NLA_NUL_STRING, .len = ALTIFNAMSIZ - 1 },
 	[BHSEC_A_PEER_NAME] = { .type = NLA_NUL_STRING, .len = BHSEC_NAME_MAX },
 	[BHSEC_A_PEER_ENDPOINT_ADDR] = { .type = NLA_BINARY, .len = 16 },
 	[BHSEC_A_PEER_ENDPOINT_PORT] = NLA_POLICY_MIN(NLA_U16, 1),
+	[BHSEC_A_PEER_ENDPOINT_DEV] = {
+		.type = NLA_NUL_STRING, .len = ALTIFNAMSIZ - 1,
+	},
 	[BHSEC_A_PEER_ENCAP] = NLA_POLICY_MAX(NLA_U32, BHSEC_ENCAP_ESP),
 	[BHSEC_A_PEER_SELECTORS] = NLA_POLICY_NESTED(prefix_list_policy),
 	[BHSEC_A_PEER_LOCAL_SELECTORS] = NLA_POLICY_NESTED(prefix_list_policy),
 	[BHSEC_A_PEER_ROAM] = NLA_POLICY_MAX(NLA_U8, 1),
 	[BHSEC_A_PEER_KEEPALIVE] = { .type = NLA_U16 },
+	[BHSEC_A_PEER_ENTROPY] = NLA_POLICY_MAX(NLA_U8, 1),
 };
 
 static const struct nla_policy sa_policy[] = {
 	[BHSEC_A_SA_IFINDEX] = { .type = NLA_U32 },
-	[BHSEC_A_SA_IFNAME] = { .type = NLA_NUL_STRING, .len = IFNAMSIZ - 1 },
+	[BHSEC_A_SA_IFNAME] = { .type = NLA_NUL_STRING, .len = ALTIFNAMSIZ - 1 },
 	[BHSEC_A_SA_PEER] = { .type = NLA_NUL_STRING, .len = BHSEC_NAME_MAX },
 	[BHSEC_A_SA_DIRECTION] = NLA_POLICY_MAX(NLA_U32, BHSEC_DIRECTION_OUT),
 	[BHSEC_A_SA_SPI] = NLA_POLICY_MIN(NLA_U32, 256),
@@ -138,6 +144,24 @@ void bhsec_nl_device_put(struct bhsec_device *bdev)
 }
 
 /**
+ * bhsec_nl_by_hand - is a peer the caller's to change
+ * @peer: the peer; what a daemon has made it also changes and deletes
+ * @attr: its name
+ * @extack: for the sentence of a refusal
+ *
+ * Return: 0 or a negative error.
+ */
+int bhsec_nl_by_hand(const struct bhsec_peer *peer, const struct nlattr *attr,
+		     struct netlink_ext_ack *extack)
+{
+	if (!peer->bound)
+		return 0;
+	NL_SET_ERR_MSG_ATTR(extack, attr,
+			    "an IKE daemon keys this peer: change it there");
+	return -EBUSY;
+}
+
+/**
  * bhsec_nl_underlay_allowed - may the caller decide about outer packets
  * @bdev: the device, locked
  * @skb: the request
@@ -189,61 +213,6 @@ int bhsec_nl_put_stats(struct sk_buff *msg, int attr,
 	return 0;
 }
 
-static int put_underlay(struct sk_buff *msg, struct bhsec_device *bdev)
-{
-	struct net *underlay;
-	struct net_device *dev;
-	int ifindex = bhsec_device_settings(bdev)->ifindex;
-	int err = 0;
-
-	underlay = rcu_dereference_protected(bdev->underlay,
-					     lockdep_is_held(&bdev->lock));
-	if (!underlay)
-		return nla_put_string(msg, BHSEC_A_DEVICE_REASON,
-				      BHSEC_UNDERLAY_GONE);
-	if (nla_put_u64_64bit(msg, BHSEC_A_DEVICE_NO_SA,
-			      bhsec_stats_read(bhsec_net(underlay)->stats,
-					       BHSEC_A_STATS_NO_SA),
-			      BHSEC_A_DEVICE_PAD))
-		return -EMSGSIZE;
-	if (!ifindex)
-		return 0;
-	dev = dev_get_by_index(underlay, ifindex);
-	if (!dev)
-		return nla_put_string(msg, BHSEC_A_DEVICE_REASON,
-				      "the underlay device is gone");
-	err = nla_put_string(msg, BHSEC_A_DEVICE_DEV, dev->name);
-	dev_put(dev);
-	return err;
-}
-
-static unsigned int count_peers(struct bhsec_device *bdev)
-{
-	return atomic_read(&bdev->peers.nelems);
-}
-
-static int put_settings(struct sk_buff *msg, struct bhsec_device *bdev)
-{
-	const struct bhsec_settings *settings = bhsec_device_settings(bdev);
-
-	if (nla_put_u32(msg, BHSEC_A_DEVICE_IFINDEX, bdev->dev->ifindex) ||
-	    nla_put_string(msg, BHSEC_A_DEVICE_IFNAME, bdev->dev->name) ||
-	    nla_put_u16(msg, BHSEC_A_DEVICE_PORT, settings->port) ||
-	    nla_put_u32(msg, BHSEC_A_DEVICE_FWMARK, settings->mark) ||
-	    nla_put_u8(msg, BHSEC_A_DEVICE_DSCP, settings->dscp) ||
-	    nla_put_u32(msg, BHSEC_A_DEVICE_DF, settings->df) ||
-	    nla_put_u32(msg, BHSEC_A_DEVICE_WINDOW, settings->window) ||
-	    nla_put_u32(msg, BHSEC_A_DEVICE_PEERS, count_peers(bdev)) ||
-	    (settings->local4 &&
-	     nla_put_in_addr(msg, BHSEC_A_DEVICE_LOCAL4, settings->local4)) ||
-	    (!ipv6_addr_any(&settings->local6) &&
-	     nla_put_in6_addr(msg, BHSEC_A_DEVICE_LOCAL6, &settings->local6)))
-		return -EMSGSIZE;
-	if (put_underlay(msg, bdev))
-		return -EMSGSIZE;
-	return bhsec_nl_put_stats(msg, BHSEC_A_DEVICE_STATS, bdev->stats);
-}
-
 /**
  * bhsec_nl_reply - answer a request with one object
  * @info: the request
@@ -270,75 +239,22 @@ int bhsec_nl_reply(struct genl_info *info,
 	return genlmsg_reply(msg, info);
 }
 
-static int fill_device(struct sk_buff *msg, void *object)
-{
-	return put_settings(msg, object);
-}
-
-static int dev_get(struct sk_buff *skb, struct genl_info *info)
-{
-	struct bhsec_device *bdev;
-	int err;
-
-	bdev = bhsec_nl_device(genl_info_net(info),
-			       info->attrs[BHSEC_A_DEVICE_IFINDEX],
-			       info->attrs[BHSEC_A_DEVICE_IFNAME], info->extack);
-	if (IS_ERR(bdev))
-		return PTR_ERR(bdev);
-	err = bhsec_nl_reply(info, fill_device, bdev);
-	bhsec_nl_device_put(bdev);
-	return err;
-}
-
-static int dump_device(struct sk_buff *msg, struct netlink_callback *cb,
-		       struct bhsec_device *bdev)
-{
-	void *header = bhsec_nl_dump_header(msg, cb, BHSEC_CMD_DEV_GET);
-
-	if (!header)
-		return -EMSGSIZE;
-	if (put_settings(msg, bdev)) {
-		genlmsg_cancel(msg, header);
-		return -EMSGSIZE;
-	}
-	genlmsg_end(msg, header);
-	return 0;
-}
-
-/* The lock of each device nests in rtnl, as in the device's own life. */
-static int dev_dump(struct sk_buff *msg, struct netlink_callback *cb)
-{
-	struct net *net = sock_net(msg->sk);
-	struct bhsec_device *bdev;
-	struct net_device *dev;
-	int index = 0, err = 0;
-
-	rtnl_lock();
-	cb->seq = net->dev_base_seq ?: 1;
-	for_each_netdev(net, dev) {
-		if (!bhsec_is_device(dev) || index++ < cb->args[0])
-			continue;
-		bdev = netdev_priv(dev);
-		mutex_lock(&bdev->lock);
-		err = dump_device(msg, cb, bdev);
-		mutex_unlock(&bdev->lock);
-		if (err)
-			break;
-		cb->args[0] = index;
-	}
-	rtnl_unlock();
-	return msg->len;
-}
-
-static int parse_dev(struct bhsec_device *bdev, const struct nlattr *attr,
-		     int *ifindex, struct netlink_ext_ack *extack)
+/**
+ * bhsec_nl_underlay_dev - a device of the underlay, by its name
+ * @bdev: whose underlay; it has not gone
+ * @attr: the name
+ * @ifindex: the result
+ * @extack: for the sentence of a refusal
+ *
+ * Context: the device's lock is held.
+ * Return: 0 or a negative error.
+ */
+int bhsec_nl_underlay_dev(struct bhsec_device *bdev, const struct nlattr *attr,
+			  int *ifindex, struct netlink_ext_ack *extack)
 {
 	struct net *underlay;
 	struct net_device *dev;
 
-	*ifindex = 0;
-	if (!*(const char *)nla_data(attr))
-		return 0;
 	underlay = rcu_dereference_protected(bdev->underlay,
 					     lockdep_is_held(&bdev->lock));
 	dev = dev_get_by_name(underlay, nla_data(attr));
@@ -370,100 +286,6 @@ bool bhsec_nl_is_unicast(const void *addr, bool is_ipv6)
 	       !ipv4_is_lbcast(v4);
 }
 
-/* The source of outer packets; none given is none changed, zero is any. */
-static int parse_local(const struct nlattr *attr, void *addr, bool is_ipv6,
-		       struct netlink_ext_ack *extack)
-{
-	if (!attr)
-		return 0;
-	if (memchr_inv(nla_data(attr), 0, nla_len(attr)) &&
-	    !bhsec_nl_is_unicast(nla_data(attr), is_ipv6)) {
-		NL_SET_ERR_MSG_ATTR(extack, attr,
-				    "a local address is a unicast address, or zero for any");
-		return -EINVAL;
-	}
-	memcpy(addr, nla_data(attr), nla_len(attr));
-	return 0;
-}
-
-static int parse_settings(struct bhsec_device *bdev, struct genl_info *info,
-			  struct bhsec_settings *settings)
-{
-	struct nlattr **attrs = info->attrs;
-	int err;
-
-	if (attrs[BHSEC_A_DEVICE_PORT])
-		settings->port = nla_get_u16(attrs[BHSEC_A_DEVICE_PORT]);
-	if (attrs[BHSEC_A_DEVICE_FWMARK])
-		settings->mark = nla_get_u32(attrs[BHSEC_A_DEVICE_FWMARK]);
-	if (attrs[BHSEC_A_DEVICE_DSCP])
-		settings->dscp = nla_get_u8(attrs[BHSEC_A_DEVICE_DSCP]);
-	if (attrs[BHSEC_A_DEVICE_DF])
-		settings->df = nla_get_u32(attrs[BHSEC_A_DEVICE_DF]);
-	if (attrs[BHSEC_A_DEVICE_WINDOW])
-		settings->window = nla_get_u32(attrs[BHSEC_A_DEVICE_WINDOW]);
-	err = parse_local(attrs[BHSEC_A_DEVICE_LOCAL4], &settings->local4, false,
-			  info->extack);
-	if (!err)
-		err = parse_local(attrs[BHSEC_A_DEVICE_LOCAL6], &settings->local6,
-				  true, info->extack);
-	if (err || !attrs[BHSEC_A_DEVICE_DEV])
-		return err;
-	return parse_dev(bdev, attrs[BHSEC_A_DEVICE_DEV], &settings->ifindex,
-			 info->extack);
-}
-
-/* Those that choose how outer packets travel. */
-static const u8 underlay_attrs[] = {
-	BHSEC_A_DEVICE_PORT, BHSEC_A_DEVICE_DEV, BHSEC_A_DEVICE_FWMARK,
-	BHSEC_A_DEVICE_LOCAL4, BHSEC_A_DEVICE_LOCAL6,
-};
-
-static int check_dev_set(struct bhsec_device *bdev, struct sk_buff *skb,
-			 struct genl_info *info)
-{
-	struct nlattr *attr;
-	unsigned int i;
-	int err;
-
-	for (i = 0; i < ARRAY_SIZE(underlay_attrs); i++) {
-		attr = info->attrs[underlay_attrs[i]];
-		err = attr ? bhsec_nl_underlay_allowed(bdev, skb, attr,
-						       info->extack) : 0;
-		if (err)
-			return err;
-	}
-	attr = info->attrs[BHSEC_A_DEVICE_PORT];
-	if (attr && bdev->live_sas &&
-	    nla_get_u16(attr) != bhsec_device_settings(bdev)->port) {
-		NL_SET_ERR_MSG_ATTR(info->extack, attr,
-				    "the port cannot change while the device has SAs");
-		return -EBUSY;
-	}
-	return 0;
-}
-
-static int dev_set(struct sk_buff *skb, struct genl_info *info)
-{
-	struct bhsec_settings settings;
-	struct bhsec_device *bdev;
-	int err;
-
-	bdev = bhsec_nl_device(genl_info_net(info),
-			       info->attrs[BHSEC_A_DEVICE_IFINDEX],
-			       info->attrs[BHSEC_A_DEVICE_IFNAME], info->extack);
-	if (IS_ERR(bdev))
-		return PTR_ERR(bdev);
-	settings = *bhsec_device_settings(bdev);
-	err = check_dev_set(bdev, skb, info);
-	if (!err)
-		err = parse_settings(bdev, info, &settings);
-	if (!err)
-		err = bhsec_device_set(bdev, &settings, info->extack);
-	bhsec_nl_device_put(bdev);
-	return err;
-}
-
 /* An object with its longest lists fits, whatever the last reader took. */
 static int dump_start(struct netlink_callback *cb)
 {
@@ -483,8 +305,8 @@ static int dump_start(struct netlink_callback *cb)
 	}
 
 static const struct genl_ops ops[] = {
-	OP(BHSEC_CMD_DEV_GET, device_policy, dev_get, dev_dump, 0),
-	OP(BHSEC_CMD_DEV_SET, device_policy, dev_set, NULL, GENL_UNS_ADMIN_PERM),
+	OP(BHSEC_CMD_DEV_GET, device_policy, bhsec_nl_dev_get, bhsec_nl_dev_dump, 0),
+	OP(BHSEC_CMD_DEV_SET, device_policy, bhsec_nl_dev_set, NULL, GENL_UNS_ADMIN_PERM),
 	OP(BHSEC_CMD_PEER_GET, peer_policy, bhsec_nl_peer_get, bhsec_nl_peer_dump, 0),
 	OP(BHSEC_CMD_PEER_ADD, peer_policy, bhsec_nl_peer_add, NULL, GENL_UNS_ADMIN_PERM),
 	OP(BHSEC_CMD_PEER_SET, peer_policy, bhsec_nl_peer_set, NULL, GENL_UNS_ADMIN_PERM),

@@ -7,12 +7,16 @@
 
 #include "uapi/bhsec.h"
 
+struct bhsec_arrival;
+struct bhsec_device;
 struct bhsec_sa;
 struct net;
-struct sk_buff;
 
 /* Events before this one can be brought about by anybody's packets. */
 #define BHSEC_EVENT_LIMITED BHSEC_EVENT_SOFT
+
+/* Kinds of ICMP errors; they are events of these names. */
+#define BHSEC_PATH_ERRORS (BHSEC_EVENT_ICMP_TOO_BIG - BHSEC_EVENT_ICMP_PORT + 1)
 
 /**
  * struct bhsec_event_limit - so many events a second, the rest are counted
@@ -29,7 +33,12 @@ struct bhsec_event_limit {
 };
 
 void bhsec_event(u32 event, struct net *underlay, struct bhsec_sa *sa,
-		 __be32 spi, u64 seq, const struct sk_buff *outer);
+		 __be32 spi, u64 seq, const struct bhsec_arrival *arrival);
+void bhsec_event_path_error(u32 event, struct bhsec_sa *sa, u64 seq,
+			    const struct bhsec_arrival *quoted, const void *from);
+void bhsec_event_sa(u32 event, struct bhsec_sa *sa);
+void bhsec_event_refused(struct bhsec_device *bdev, __be32 spi,
+			 const char *reason);
 int bhsec_netlink_init(void);
 void bhsec_netlink_exit(void);
 

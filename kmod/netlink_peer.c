@@ -12,6 +12,8 @@
 #include "netlink_room.h"
 #include "outer.h"
 #include "peer.h"
+#include "stamp.h"
+#include "xfrm_bind.h"
 
 static struct bhsec_device *device_of(struct genl_info *info)
 {
@@ -163,16 +165,55 @@ static int parse_prefixes(const struct nlattr *attr, struct bhsec_prefixes **out
 	return 0;
 }
 
-static int parse_endpoint(struct genl_info *info,
+/* Which link a link-local address is on, 0 for any other. */
+static int parse_scope(struct bhsec_device *bdev, struct genl_info *info,
+		       bool is_ipv6, int *scope)
+{
+	const struct nlattr *addr = info->attrs[BHSEC_A_PEER_ENDPOINT_ADDR];
+	const struct nlattr *link = info->attrs[BHSEC_A_PEER_ENDPOINT_DEV];
+	int ifindex = bhsec_device_settings(bdev)->ifindex;
+	bool fits;
+	int err;
+
+	if (!bhsec_endpoint_is_link_local(nla_data(addr), is_ipv6)) {
+		if (!link)
+			return 0;
+		NL_SET_ERR_MSG_ATTR(info->extack, link,
+				    "only a link-local IPv6 address has a link");
+		return -EINVAL;
+	}
+	if (link) {
+		err = bhsec_nl_underlay_dev(bdev, link, scope, info->extack);
+		if (err)
+			return err;
+	}
+	rcu_read_lock();
+	fits = bhsec_endpoint_has_link(rcu_dereference(bdev->underlay),
+				       *scope ?: ifindex, ifindex);
+	rcu_read_unlock();
+	if (fits)
+		return 0;
+	if (link)
+		NL_SET_ERR_MSG_ATTR(info->extack, link,
+				    "this is no link, or not the one of the device's 'dev'");
+	else
+		NL_SET_ERR_MSG_ATTR(info->extack, addr,
+				    "a link-local endpoint needs its link, as in fe80::1%eth0");
+	return -EINVAL;
+}
+
+static int parse_endpoint(struct bhsec_device *bdev, struct genl_info *info,
 			  struct bhsec_endpoint **endpoint)
 {
 	const struct nlattr *addr = info->attrs[BHSEC_A_PEER_ENDPOINT_ADDR];
 	const struct nlattr *port = info->attrs[BHSEC_A_PEER_ENDPOINT_PORT];
+	int scope = 0, err;
 	bool is_ipv6;
 
 	if (!addr) {
-		NL_SET_ERR_MSG_ATTR(info->extack, port,
-				    "an endpoint's port needs its address");
+		NL_SET_ERR_MSG_ATTR(info->extack,
+				    port ?: info->attrs[BHSEC_A_PEER_ENDPOINT_DEV],
+				    "an endpoint's port or link needs its address");
 		return -EINVAL;
 	}
 	is_ipv6 = nla_len(addr) == 16;
@@ -182,13 +223,17 @@ static int parse_endpoint(struct genl_info *info,
 				    "an endpoint is a unicast IPv4 or IPv6 address");
 		return -EINVAL;
 	}
+	err = parse_scope(bdev, info, is_ipv6, &scope);
+	if (err)
+		return err;
 	*endpoint = bhsec_endpoint_alloc(nla_data(addr), is_ipv6,
 					 port ? htons(nla_get_u16(port)) : 0,
-					 GFP_KERNEL_ACCOUNT);
+					 scope, GFP_KERNEL_ACCOUNT);
 	return *endpoint ? 0 : -ENOMEM;
 }
 
-static int parse_config(struct genl_info *info, struct bhsec_peer_config *config)
+static int parse_config(struct bhsec_device *bdev, struct genl_info *info,
+			struct bhsec_peer_config *config)
 {
 	struct nlattr **attrs = info->attrs;
 	int err = 0;
@@ -202,12 +247,17 @@ static int parse_config(struct genl_info *info, struct bhsec_peer_config *config
 		config->has_roam = true;
 		config->roam = nla_get_u8(attrs[BHSEC_A_PEER_ROAM]);
 	}
+	if (attrs[BHSEC_A_PEER_ENTROPY]) {
+		config->has_entropy = true;
+		config->entropy = nla_get_u8(attrs[BHSEC_A_PEER_ENTROPY]);
+	}
 	if (attrs[BHSEC_A_PEER_KEEPALIVE]) {
 		config->has_keepalive = true;
 		config->keepalive = nla_get_u16(attrs[BHSEC_A_PEER_KEEPALIVE]);
 	}
-	if (attrs[BHSEC_A_PEER_ENDPOINT_ADDR] || attrs[BHSEC_A_PEER_ENDPOINT_PORT])
-		err = parse_endpoint(info, &config->endpoint);
+	if (attrs[BHSEC_A_PEER_ENDPOINT_ADDR] ||
+	    attrs[BHSEC_A_PEER_ENDPOINT_PORT] || attrs[BHSEC_A_PEER_ENDPOINT_DEV])
+		err = parse_endpoint(bdev, info, &config->endpoint);
 	if (!err && attrs[BHSEC_A_PEER_SELECTORS])
 		err = parse_prefixes(attrs[BHSEC_A_PEER_SELECTORS],
 				     &config->selectors, info->extack);
@@ -230,7 +280,8 @@ static int check_underlay(struct bhsec_device *bdev, struct sk_buff *skb,
 {
 	static const u8 attrs[] = {
 		BHSEC_A_PEER_ENDPOINT_ADDR, BHSEC_A_PEER_ENDPOINT_PORT,
-		BHSEC_A_PEER_ENCAP, BHSEC_A_PEER_ROAM,
+		BHSEC_A_PEER_ENDPOINT_DEV, BHSEC_A_PEER_ENCAP, BHSEC_A_PEER_ROAM,
+		BHSEC_A_PEER_ENTROPY,
 	};
 	unsigned int i;
 	int err;
@@ -280,7 +331,7 @@ int bhsec_nl_peer_add(struct sk_buff *skb, struct genl_info *info)
 	if (!err)
 		err = check_underlay(bdev, skb, info);
 	if (!err)
-		err = parse_config(info, &config);
+		err = parse_config(bdev, info, &config);
 	if (!err) {
 		default_roam(bdev, skb, &config);
 		peer = bhsec_peer_add(bdev, name, &config, info->extack);
@@ -307,9 +358,12 @@ int bhsec_nl_peer_set(struct sk_buff *skb, struct genl_info *info)
 	peer = peer_of(info);
 	if (IS_ERR(peer))
 		return PTR_ERR(peer);
-	err = check_underlay(peer->bdev, skb, info);
+	err = bhsec_nl_by_hand(peer, info->attrs[BHSEC_A_PEER_NAME],
+			       info->extack);
 	if (!err)
-		err = parse_config(info, &config);
+		err = check_underlay(peer->bdev, skb, info);
+	if (!err)
+		err = parse_config(peer->bdev, info, &config);
 	if (!err)
 		err = bhsec_peer_set(peer, &config, info->extack);
 	free_config(&config);
@@ -328,13 +382,17 @@ int bhsec_nl_peer_del(struct sk_buff *skb, struct genl_info *info)
 {
 	struct bhsec_peer *peer = peer_of(info);
 	struct bhsec_device *bdev;
+	int err;
 
 	if (IS_ERR(peer))
 		return PTR_ERR(peer);
 	bdev = peer->bdev;
-	bhsec_peer_del(peer);
+	err = bhsec_nl_by_hand(peer, info->attrs[BHSEC_A_PEER_NAME],
+			       info->extack);
+	if (!err)
+		bhsec_peer_del(peer);
 	bhsec_nl_device_put(bdev);
-	return 0;
+	return err;
 }
 
 static int put_prefixes(struct sk_buff *msg, int attr,
@@ -360,6 +418,21 @@ static int put_prefixes(struct sk_buff *msg, int attr,
 	return 0;
 }
 
+/* By its number where it has gone. RCU read lock held. */
+static int put_scope(struct sk_buff *msg, const struct bhsec_peer *peer,
+		     int scope)
+{
+	struct net *underlay = rcu_dereference(peer->bdev->underlay);
+	struct net_device *dev = NULL;
+	char number[IFNAMSIZ];
+
+	if (underlay)
+		dev = dev_get_by_index_rcu(underlay, scope);
+	snprintf(number, sizeof(number), "%d", scope);
+	return nla_put_string(msg, BHSEC_A_PEER_ENDPOINT_DEV,
+			      dev ? dev->name : number);
+}
+
 static int put_endpoint(struct sk_buff *msg, struct bhsec_peer *peer)
 {
 	const struct bhsec_endpoint *endpoint;
@@ -375,9 +448,51 @@ static int put_endpoint(struct sk_buff *msg, struct bhsec_peer *peer)
 			      endpoint->is_ipv6 ? 16 : 4, &endpoint->addr);
 		if (!err && peer->encap == BHSEC_ENCAP_UDP)
 			err = nla_put_u16(msg, BHSEC_A_PEER_ENDPOINT_PORT, port);
+		if (!err && endpoint->scope)
+			err = put_scope(msg, peer, endpoint->scope);
 	}
 	rcu_read_unlock();
 	return err;
+}
+
+static int put_last(struct sk_buff *msg, const struct bhsec_peer *peer)
+{
+	u32 received = bhsec_peer_last(peer, false);
+	u32 sent = bhsec_peer_last(peer, true);
+
+	if ((received &&
+	     nla_put_u64_64bit(msg, BHSEC_A_PEER_LAST_RECEIVED,
+			       bhsec_stamp_age(received), BHSEC_A_PEER_PAD)) ||
+	    (sent &&
+	     nla_put_u64_64bit(msg, BHSEC_A_PEER_LAST_SENT,
+			       bhsec_stamp_age(sent), BHSEC_A_PEER_PAD)))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static int put_path_errors(struct sk_buff *msg, const struct bhsec_peer *peer)
+{
+	struct nlattr *nest = nla_nest_start(msg, BHSEC_A_PEER_ICMP);
+	unsigned int i;
+
+	if (!nest)
+		return -EMSGSIZE;
+	for (i = 0; i < BHSEC_PATH_ERRORS; i++)
+		if (nla_put_u64_64bit(msg, BHSEC_A_ICMP_PORT + i,
+				      atomic64_read(&peer->path_errors[i]),
+				      BHSEC_A_ICMP_PAD))
+			return -EMSGSIZE;
+	nla_nest_end(msg, nest);
+	return 0;
+}
+
+static int put_origin(struct sk_buff *msg, const struct bhsec_peer *peer)
+{
+	if (!peer->bound)
+		return nla_put_u32(msg, BHSEC_A_PEER_ORIGIN, BHSEC_ORIGIN_HAND);
+	return nla_put_u32(msg, BHSEC_A_PEER_ORIGIN, BHSEC_ORIGIN_IKE) ?:
+	       nla_put_u32(msg, BHSEC_A_PEER_REQID,
+			   bhsec_bound_reqid(peer->bound));
 }
 
 static int put_peer(struct sk_buff *msg, void *object)
@@ -390,10 +505,13 @@ static int put_peer(struct sk_buff *msg, void *object)
 	if (nla_put_u32(msg, BHSEC_A_PEER_IFINDEX, peer->bdev->dev->ifindex) ||
 	    nla_put_string(msg, BHSEC_A_PEER_NAME, peer->name) ||
 	    nla_put_u32(msg, BHSEC_A_PEER_ENCAP, peer->encap) ||
+	    put_origin(msg, peer) ||
 	    nla_put_u8(msg, BHSEC_A_PEER_ROAM, peer->roam) ||
+	    nla_put_u8(msg, BHSEC_A_PEER_ENTROPY, peer->entropy) ||
 	    nla_put_u16(msg, BHSEC_A_PEER_KEEPALIVE, peer->keepalive) ||
 	    nla_put_u32(msg, BHSEC_A_PEER_MTU, bhsec_outer_peer_mtu(peer)) ||
-	    put_endpoint(msg, peer) ||
+	    put_endpoint(msg, peer) || put_last(msg, peer) ||
+	    put_path_errors(msg, peer) ||
 	    put_prefixes(msg, BHSEC_A_PEER_SELECTORS, peer->selectors) ||
 	    put_prefixes(msg, BHSEC_A_PEER_LOCAL_SELECTORS, local))
 		return -EMSGSIZE;

@@ -7,6 +7,7 @@
 #include <net/genetlink.h>
 
 struct bhsec_device;
+struct bhsec_peer;
 struct bhsec_stats;
 
 extern struct genl_family bhsec_nl_family;
@@ -16,9 +17,13 @@ struct bhsec_device *bhsec_nl_device(struct net *net,
 				     const struct nlattr *ifname,
 				     struct netlink_ext_ack *extack);
 void bhsec_nl_device_put(struct bhsec_device *bdev);
+int bhsec_nl_by_hand(const struct bhsec_peer *peer, const struct nlattr *attr,
+		     struct netlink_ext_ack *extack);
 int bhsec_nl_underlay_allowed(struct bhsec_device *bdev, struct sk_buff *skb,
 			      const struct nlattr *attr,
 			      struct netlink_ext_ack *extack);
+int bhsec_nl_underlay_dev(struct bhsec_device *bdev, const struct nlattr *attr,
+			  int *ifindex, struct netlink_ext_ack *extack);
 bool bhsec_nl_is_unicast(const void *addr, bool is_ipv6);
 int bhsec_nl_put_stats(struct sk_buff *msg, int attr,
 		       struct bhsec_stats __percpu *stats);
@@ -27,6 +32,9 @@ int bhsec_nl_reply(struct genl_info *info,
 void *bhsec_nl_dump_header(struct sk_buff *msg, struct netlink_callback *cb,
 			   u8 cmd);
 
+int bhsec_nl_dev_get(struct sk_buff *skb, struct genl_info *info);
+int bhsec_nl_dev_dump(struct sk_buff *msg, struct netlink_callback *cb);
+int bhsec_nl_dev_set(struct sk_buff *skb, struct genl_info *info);
 int bhsec_nl_peer_get(struct sk_buff *skb, struct genl_info *info);
 int bhsec_nl_peer_dump(struct sk_buff *msg, struct netlink_callback *cb);
 int bhsec_nl_peer_add(struct sk_buff *skb, struct genl_info *info);

@@ -200,7 +200,11 @@ static int sa_add(struct genl_info *info)
 	if (IS_ERR(peer))
 		return PTR_ERR(peer);
 	config.window = bhsec_device_settings(peer->bdev)->window;
-	err = parse_config(info, &config);
+	config.encap = peer->encap;
+	err = bhsec_nl_by_hand(peer, info->attrs[BHSEC_A_SA_PEER],
+			       info->extack);
+	if (!err)
+		err = parse_config(info, &config);
 	if (!err) {
 		sa = bhsec_sa_add(peer, &config, info->extack);
 		err = PTR_ERR_OR_ZERO(sa);
@@ -240,13 +244,17 @@ int bhsec_nl_sa_del(struct sk_buff *skb, struct genl_info *info)
 {
 	struct bhsec_sa *sa = sa_of(info);
 	struct bhsec_device *bdev;
+	int err;
 
 	if (IS_ERR(sa))
 		return PTR_ERR(sa);
 	bdev = sa->peer->bdev;
-	bhsec_sa_del(sa);
+	err = bhsec_nl_by_hand(sa->peer, info->attrs[BHSEC_A_SA_PEER],
+			       info->extack);
+	if (!err)
+		bhsec_sa_del(sa);
 	bhsec_nl_device_put(bdev);
-	return 0;
+	return err;
 }
 
 static int put_u64(struct sk_buff *msg, int attr, u64 value)
@@ -275,6 +283,7 @@ static int put_sa(struct sk_buff *msg, void *object)
 {
 	struct bhsec_sa *sa = object;
 	struct bhsec_peer *peer = sa->peer;
+	u32 last = READ_ONCE(sa->last.second);
 	u64 age = bhsec_sa_age(sa);
 
 	if (nla_put_u32(msg, BHSEC_A_SA_IFINDEX, peer->bdev->dev->ifindex) ||
@@ -283,10 +292,15 @@ static int put_sa(struct sk_buff *msg, void *object)
 			sa->outbound ? BHSEC_DIRECTION_OUT : BHSEC_DIRECTION_IN) ||
 	    nla_put_u32(msg, BHSEC_A_SA_SPI, be32_to_cpu(sa->spi)) ||
 	    nla_put_u32(msg, BHSEC_A_SA_CIPHER, sa->cipher) ||
+	    nla_put_u32(msg, BHSEC_A_SA_ORIGIN, sa->borrowed ?
+			BHSEC_ORIGIN_IKE : BHSEC_ORIGIN_HAND) ||
 	    nla_put_u8(msg, BHSEC_A_SA_ESN, sa->esn) ||
 	    nla_put_u32(msg, BHSEC_A_SA_STATE, atomic_read(&sa->state)) ||
 	    put_u64(msg, BHSEC_A_SA_SEQ, bhsec_sa_seq(sa)) ||
 	    put_u64(msg, BHSEC_A_SA_AGE, age) ||
+	    (last && put_u64(msg, sa->outbound ? BHSEC_A_SA_LAST_SENT :
+					       BHSEC_A_SA_LAST_RECEIVED,
+			     bhsec_stamp_age(last))) ||
 	    put_lifetimes(msg, sa))
 		return -EMSGSIZE;
 	if (sa->outbound ?

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The outside of a datagram: its route, its headers, what fits inside.
+ * The outside of a datagram: its headers, what fits inside.
  */
-#include <net/addrconf.h>
+#include <net/dsfield.h>
 #include <net/dst.h>
-#include <net/dst_cache.h>
+#include <net/inet_ecn.h>
 #include <linux/ip.h>
 #include <net/ip.h>
 #include <net/ip6_checksum.h>
-#include <net/ip6_route.h>
 #include <net/ipv6.h>
 #include <net/route.h>
 #include <net/udp.h>
@@ -24,184 +23,34 @@
 
 /* Of a packet's first bytes, as many as other tunnels' headers may take. */
 #define HEADERS_MAX 256
-/* Whoever fills a packet with an SPI of ours has no more of them looked up. */
-#define SPIS_MAX 4
-
-static unsigned int ip_header_len(const struct bhsec_outer *outer)
-{
-	return outer->is_ipv6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
-}
-
-static unsigned int udp_header_len(const struct bhsec_outer *outer)
-{
-	return outer->sport ? sizeof(struct udphdr) : 0;
-}
-
-static u8 protocol_of(const struct bhsec_outer *outer)
-{
-	return outer->sport ? IPPROTO_UDP : IPPROTO_ESP;
-}
-
-static struct dst_entry *route4(struct net *underlay,
-				const struct bhsec_settings *settings,
-				struct bhsec_endpoint *endpoint,
-				struct bhsec_outer *outer)
-{
-	struct flowi4 fl = {
-		.daddr = endpoint->addr.v4,
-		.saddr = settings->local4,
-		.flowi4_oif = settings->ifindex,
-		.flowi4_mark = outer->mark,
-		.flowi4_proto = protocol_of(outer),
-		.fl4_sport = outer->sport,
-		.fl4_dport = outer->dport,
-	};
-	__be32 saddr;
-	struct rtable *rt;
-
-	rt = dst_cache_get_ip4(&endpoint->route, &saddr);
-	if (!rt) {
-		rt = ip_route_output_flow(underlay, &fl, NULL);
-		if (IS_ERR(rt))
-			return NULL;
-		saddr = fl.saddr;
-		dst_cache_set_ip4(&endpoint->route, &rt->dst, saddr);
-	}
-	memcpy(&outer->saddr, &saddr, sizeof(saddr));
-	memcpy(&outer->daddr, &endpoint->addr.v4, sizeof(saddr));
-	return &rt->dst;
-}
-
-static struct dst_entry *route6(struct net *underlay,
-				const struct bhsec_settings *settings,
-				struct bhsec_endpoint *endpoint,
-				struct bhsec_outer *outer)
-{
-	struct flowi6 fl = {
-		.daddr = endpoint->addr.v6,
-		.saddr = settings->local6,
-		.flowi6_oif = settings->ifindex,
-		.flowi6_mark = outer->mark,
-		.flowi6_proto = protocol_of(outer),
-		.fl6_sport = outer->sport,
-		.fl6_dport = outer->dport,
-	};
-	struct dst_entry *dst;
-
-	dst = dst_cache_get_ip6(&endpoint->route, &outer->saddr);
-	if (!dst) {
-		dst = bhsec_route_ipv6(underlay, &fl);
-		if (IS_ERR(dst))
-			return NULL;
-		/* for IPv4 the route's look-up asks whether it is ours */
-		if (!ipv6_chk_addr(underlay, &fl.saddr, dst->dev, 0)) {
-			dst_release(dst);
-			return NULL;
-		}
-		outer->saddr = fl.saddr;
-		dst_cache_set_ip6(&endpoint->route, dst, &fl.saddr);
-	}
-	outer->daddr = endpoint->addr.v6;
-	return dst;
-}
-
-/* Why a route cannot be taken, 0 if it can. */
-static unsigned int objection(const struct dst_entry *dst)
-{
-	/*
-	 * A host-wide XFRM policy wants these packets: not past it. While it
-	 * has no SA, what it gives discards them.
-	 */
-	if (dst->xfrm || READ_ONCE(dst->output) == dst_discard_out)
-		return BHSEC_A_STATS_NO_ROUTE;
-	if (bhsec_is_device(dst->dev))
-		return BHSEC_A_STATS_LOOP;
-	return 0;
-}
-
-/**
- * bhsec_outer_route - addresses, ports and route to a peer
- * @peer: the peer
- * @outer: is filled, but for what the inner packet decides
- * @drop: the counter of the reason, on failure
- *
- * Context: RCU read lock held.
- * Return: the route, with a reference, or NULL.
- */
-struct dst_entry *bhsec_outer_route(struct bhsec_peer *peer,
-				    struct bhsec_outer *outer,
-				    unsigned int *drop)
-{
-	const struct bhsec_settings *settings = rcu_dereference(peer->bdev->settings);
-	struct net *underlay = rcu_dereference(peer->bdev->underlay);
-	struct bhsec_endpoint *endpoint = rcu_dereference(peer->endpoint);
-	struct dst_entry *dst;
-
-	*drop = BHSEC_A_STATS_NO_ENDPOINT;
-	if (!endpoint)
-		return NULL;
-	outer->is_ipv6 = endpoint->is_ipv6;
-	outer->mark = settings->mark;
-	if (peer->encap == BHSEC_ENCAP_UDP) {
-		outer->sport = htons(settings->port);
-		outer->dport = endpoint->port ?: outer->sport;
-	}
-	*drop = BHSEC_A_STATS_NO_ROUTE;
-	if (!underlay)
-		return NULL;
-	/* the route cache is per CPU and not for two softirqs at once */
-	local_bh_disable();
-	dst = outer->is_ipv6 ? route6(underlay, settings, endpoint, outer) :
-			       route4(underlay, settings, endpoint, outer);
-	local_bh_enable();
-	if (!dst)
-		return NULL;
-	*drop = objection(dst);
-	if (!*drop)
-		return dst;
-	dst_release(dst);
-	return NULL;
-}
-
-/**
- * bhsec_outer_inner_max - the largest inner packet for an outer size
- * @outer: its family and encapsulation
- * @mtu: bytes that the path takes
- *
- * ESP header, IV and ICV are outside the padding to four bytes, the two bytes
- * of pad length and next header inside (RFC 4303 2).
- *
- * Return: bytes.
- */
-unsigned int bhsec_outer_inner_max(const struct bhsec_outer *outer,
-				   unsigned int mtu)
-{
-	unsigned int around = ip_header_len(outer) + udp_header_len(outer) +
-			      BHSEC_ESP_HEAD + BHSEC_ICV_LEN;
-
-	return mtu > around + 2 ? ((mtu - around) & ~3U) - 2 : 0;
-}
+/* What GRO at the far end puts together at the most. */
+#define TRAIN_MAX 64
+/* With IP and UDP headers less than 64 KB. */
+#define TRAIN_BYTES_MAX (65535 - 48)
 
 /**
  * bhsec_outer_peer_mtu - the largest inner packet on a peer's path now
- * @peer: the peer
+ * @peer: the peer; of its classes the one of DSCP 0 is meant
  *
  * Context: any but hard interrupts.
  * Return: bytes, 0 if no route leads there.
  */
 unsigned int bhsec_outer_peer_mtu(struct bhsec_peer *peer)
 {
+	const struct bhsec_settings *settings;
 	struct bhsec_outer outer = {};
-	unsigned int drop, mtu = 0;
-	struct dst_entry *dst;
+	unsigned int mtu = 0;
 
+	local_bh_disable();
 	rcu_read_lock();
-	dst = bhsec_outer_route(peer, &outer, &drop);
-	if (dst) {
-		mtu = bhsec_outer_inner_max(&outer, dst_mtu(dst));
-		dst_release(dst);
+	settings = rcu_dereference(peer->bdev->settings);
+	outer.tos = bhsec_outer_tos(settings, 0);
+	if (!bhsec_outer_route(peer, &outer)) {
+		mtu = bhsec_outer_inner_max(&outer);
+		dst_release(outer.dst);
 	}
 	rcu_read_unlock();
+	local_bh_enable();
 	return mtu;
 }
 
@@ -213,25 +62,34 @@ unsigned int bhsec_outer_peer_mtu(struct bhsec_peer *peer)
  * route tells. Ours is then one of the headers at its beginning. Its later
  * fragments are not known, but each is known a turn later.
  *
- * Context: RCU read lock held; not for every packet.
+ * Context: RCU read lock held; a look-up for each place where ESP could begin,
+ * so not for every packet.
  * Return: true if so.
  */
 bool bhsec_outer_is_ours(const struct sk_buff *skb)
 {
 	u8 copy[BHSEC_ESP_HEAD];
-	unsigned int known = 0;
 	const u8 *esp;
 	int offset;
 
 	/* an Ethernet header among them is 14 bytes */
-	for (offset = 0; offset < HEADERS_MAX && known < SPIS_MAX; offset += 2) {
+	for (offset = 0; offset < HEADERS_MAX; offset += 2) {
 		esp = skb_header_pointer(skb, offset, sizeof(copy), copy);
 		if (!esp)
 			return false;
-		if (bhsec_underlay_any_sent(esp, &known))
+		if (bhsec_underlay_any_sent(esp))
 			return true;
 	}
 	return false;
+}
+
+/* Of the header that a router sent back. */
+static u8 quoted_tos(const struct sk_buff *skb)
+{
+	const struct iphdr *iph = (const struct iphdr *)skb->data;
+
+	return iph->version == 6 ?
+	       ipv6_get_dsfield((const struct ipv6hdr *)iph) : iph->tos;
 }
 
 /**
@@ -241,7 +99,8 @@ bool bhsec_outer_is_ours(const struct sk_buff *skb)
  * @mtu: bytes
  *
  * The route that it is learned for is the one that our packets take, by their
- * mark and device; ipv4_update_pmtu() would look for one that a reply takes.
+ * class, mark and device; ipv4_update_pmtu() would look for one that a reply
+ * takes.
  *
  * Context: RCU read lock held.
  */
@@ -252,112 +111,255 @@ void bhsec_outer_learn_mtu(struct bhsec_peer *peer, struct sk_buff *skb,
 	struct net_device *dev = skb->dev;
 	struct bhsec_outer outer = {};
 	u32 mark = skb->mark;
-	struct dst_entry *dst;
-	unsigned int drop;
 
-	dst = bhsec_outer_route(peer, &outer, &drop);
-	if (!dst)
+	outer.tos = quoted_tos(skb);
+	if (bhsec_outer_route(peer, &outer))
 		return;
-	skb->dev = dst->dev;
+	skb->dev = outer.dst->dev;
 	skb->mark = outer.mark;
 	skb_reset_network_header(skb);
-	dst->ops->update_pmtu(dst, NULL, skb, mtu, false);
+	outer.dst->ops->update_pmtu(outer.dst, NULL, skb, mtu, false);
 	skb_set_network_header(skb, header);
 	skb->mark = mark;
 	skb->dev = dev;
-	dst_release(dst);
+	dst_release(outer.dst);
 }
 
 /**
- * bhsec_outer_headroom - bytes that go in front of ESP
- * @outer: family and encapsulation
- * @dst: the route
+ * bhsec_outer_keep - have a packet take its outer header and route along
+ * @skb: the packet
+ * @outer: both
  *
- * Return: bytes, link layer included.
+ * Context: any.
  */
-unsigned int bhsec_outer_headroom(const struct bhsec_outer *outer,
-				  const struct dst_entry *dst)
+void bhsec_outer_keep(struct sk_buff *skb, const struct bhsec_outer *outer)
 {
-	return LL_RESERVED_SPACE(dst->dev) + dst->header_len +
-	       ip_header_len(outer) + udp_header_len(outer);
+	BUILD_BUG_ON(offsetof(struct bhsec_outer, mark) > sizeof(skb->cb));
+	memcpy(skb->cb, outer, offsetof(struct bhsec_outer, mark));
+	skb->mark = outer->mark;
+	skb_dst_set(skb, dst_clone(outer->dst));
 }
 
-static void push_udp(struct sk_buff *skb, const struct bhsec_outer *outer)
+/**
+ * bhsec_outer_kept - what bhsec_outer_keep() kept
+ * @skb: the packet; its route stays its own
+ * @outer: is filled
+ *
+ * Context: any.
+ */
+void bhsec_outer_kept(struct sk_buff *skb, struct bhsec_outer *outer)
 {
-	struct udphdr *uh = __skb_push(skb, sizeof(*uh));
-	__be32 saddr, daddr;
+	memcpy(outer, skb->cb, offsetof(struct bhsec_outer, mark));
+	outer->mark = skb->mark;
+	outer->dst = skb_dst(skb);
+}
 
-	skb_reset_transport_header(skb);
+/**
+ * struct headers - IP and UDP header as all datagrams of a batch have them
+ * @bytes: both, one behind the other
+ * @len: bytes of both
+ * @ip_len: bytes of the IP header
+ * @pseudo: sum of the UDP pseudo header, but for the length
+ */
+struct headers {
+	u8 bytes[sizeof(struct ipv6hdr) + sizeof(struct udphdr)] __aligned(4);
+	unsigned int len;
+	unsigned int ip_len;
+	__wsum pseudo;
+};
+
+static void make_ipv4(struct headers *headers, const struct bhsec_outer *outer)
+{
+	struct iphdr *iph = (struct iphdr *)headers->bytes;
+
+	*iph = (struct iphdr) {
+		.version = 4,
+		.ihl = sizeof(*iph) / 4,
+		.tos = outer->tos,
+		.frag_off = outer->df && !outer->may_fragment ? htons(IP_DF) : 0,
+		.ttl = ip4_dst_hoplimit(outer->dst),
+		.protocol = bhsec_outer_protocol(outer),
+	};
+	memcpy(&iph->saddr, &outer->saddr, sizeof(iph->saddr));
+	memcpy(&iph->daddr, &outer->daddr, sizeof(iph->daddr));
+	headers->pseudo = csum_tcpudp_nofold(iph->saddr, iph->daddr, 0,
+					     IPPROTO_UDP, 0);
+}
+
+static void make_ipv6(struct headers *headers, const struct bhsec_outer *outer)
+{
+	struct ipv6hdr *ip6h = (struct ipv6hdr *)headers->bytes;
+
+	ip6_flow_hdr(ip6h, outer->tos, 0);
+	ip6h->nexthdr = bhsec_outer_protocol(outer);
+	ip6h->hop_limit = ip6_dst_hoplimit(outer->dst);
+	ip6h->saddr = outer->saddr;
+	ip6h->daddr = outer->daddr;
+	headers->pseudo = csum_unfold(~csum_ipv6_magic(&ip6h->saddr, &ip6h->daddr,
+						       0, IPPROTO_UDP, 0));
+}
+
+static void make_headers(struct headers *headers, const struct bhsec_outer *outer)
+{
+	struct udphdr *uh;
+
+	headers->ip_len = bhsec_outer_ip_len(outer);
+	headers->len = headers->ip_len + bhsec_outer_udp_len(outer);
+	if (outer->is_ipv6)
+		make_ipv6(headers, outer);
+	else
+		make_ipv4(headers, outer);
+	if (!outer->sport)
+		return;
+	uh = (struct udphdr *)(headers->bytes + headers->ip_len);
 	uh->source = outer->sport;
 	uh->dest = outer->dport;
-	uh->len = htons(skb->len);
-	/* GRO at the far end puts only datagrams with a checksum together */
+}
+
+/*
+ * The checksum is left to the device: GRO at the far end puts only datagrams
+ * that have one together.
+ */
+static void put_udp(const struct headers *headers, struct sk_buff *skb,
+		    unsigned int len)
+{
+	struct udphdr *uh = udp_hdr(skb);
+
+	uh->len = htons(len);
+	uh->check = ~csum_fold(csum_add(headers->pseudo,
+					(__force __wsum)htonl(len)));
+	skb->ip_summed = CHECKSUM_PARTIAL;
+	skb->csum_start = skb_transport_header(skb) - skb->head;
+	skb->csum_offset = offsetof(struct udphdr, check);
+}
+
+static void put_headers(const struct headers *headers,
+			const struct bhsec_outer *outer, struct sk_buff *skb)
+{
+	u8 *to = __skb_push(skb, headers->len);
+
+	/* a length that the compiler knows takes no call */
+	if (headers->len == sizeof(struct iphdr) + sizeof(struct udphdr))
+		memcpy(to, headers->bytes,
+		       sizeof(struct iphdr) + sizeof(struct udphdr));
+	else
+		memcpy(to, headers->bytes, headers->len);
+	skb_reset_network_header(skb);
+	skb_set_transport_header(skb, headers->ip_len);
+	if (outer->sport)
+		put_udp(headers, skb, skb->len - headers->ip_len);
 	if (outer->is_ipv6) {
-		udp6_set_csum(false, skb, &outer->saddr, &outer->daddr, skb->len);
+		ipv6_hdr(skb)->payload_len = htons(skb->len - headers->ip_len);
+		skb->protocol = htons(ETH_P_IPV6);
 	} else {
-		memcpy(&saddr, &outer->saddr, sizeof(saddr));
-		memcpy(&daddr, &outer->daddr, sizeof(daddr));
-		udp_set_csum(false, skb, saddr, daddr, skb->len);
+		ip_hdr(skb)->tot_len = htons(skb->len);
+		skb->protocol = htons(ETH_P_IP);
 	}
 }
 
-static void push_ipv4(struct net *net, struct sk_buff *skb,
-		      const struct bhsec_outer *outer)
+static void send_one(struct net *net, const struct bhsec_outer *outer,
+		     struct sk_buff *skb)
 {
-	struct dst_entry *dst = skb_dst(skb);
-	struct iphdr *iph = __skb_push(skb, sizeof(*iph));
-
-	skb_reset_network_header(skb);
-	iph->version = 4;
-	iph->ihl = sizeof(*iph) / 4;
-	iph->tos = outer->tos;
-	iph->frag_off = outer->df && !outer->may_fragment ? htons(IP_DF) : 0;
-	iph->ttl = ip4_dst_hoplimit(dst);
-	iph->protocol = protocol_of(outer);
-	memcpy(&iph->saddr, &outer->saddr, sizeof(iph->saddr));
-	memcpy(&iph->daddr, &outer->daddr, sizeof(iph->daddr));
-	ip_select_ident(net, skb, NULL);
-	skb->protocol = htons(ETH_P_IP);
+	memset(skb->cb, 0, sizeof(skb->cb));
+	skb->mark = outer->mark;
+	skb->ignore_df = outer->may_fragment;
+	if (!skb_dst(skb))
+		skb_dst_set_noref(skb, outer->dst);
+	if (outer->is_ipv6) {
+		ip6_local_out(net, NULL, skb);
+	} else {
+		ip_select_ident_segs(net, skb, NULL,
+				     skb_shinfo(skb)->gso_segs ?: 1);
+		ip_local_out(net, NULL, skb);
+	}
 }
 
-static void push_ipv6(struct sk_buff *skb, const struct bhsec_outer *outer)
+/*
+ * How many of a list can go as one: those of one flow and size, the last may be
+ * shorter, each with room before it. More than UDP's length or GRO at the far
+ * end takes go in several.
+ */
+static unsigned int count_train(const struct bhsec_outer *outer,
+				const struct sk_buff *first)
 {
-	struct ipv6hdr *ip6h = __skb_push(skb, sizeof(*ip6h));
+	unsigned int bytes = 0, count = 0, headroom;
+	const struct sk_buff *skb = first;
 
-	skb_reset_network_header(skb);
-	ip6_flow_hdr(ip6h, outer->tos, 0);
-	ip6h->nexthdr = protocol_of(outer);
-	ip6h->hop_limit = ip6_dst_hoplimit(skb_dst(skb));
-	ip6h->saddr = outer->saddr;
-	ip6h->daddr = outer->daddr;
-	skb->protocol = htons(ETH_P_IPV6);
+	if (!first->next || !outer->sport)
+		return 1;
+	headroom = bhsec_outer_headroom(outer) + BHSEC_OUTER_BELOW;
+	do {
+		bytes += skb->len;
+		if (skb->len > first->len || count == TRAIN_MAX ||
+		    bytes > TRAIN_BYTES_MAX)
+			break;
+		count++;
+		if (skb->len < first->len)
+			break;
+		skb = skb->next;
+	} while (skb && skb->hash == first->hash &&
+		 skb_headroom(skb) >= headroom);
+	return count;
+}
+
+/*
+ * Several datagrams as one packet: the stack, and a device that can, carries
+ * them as far as it goes in one piece. Each has its headers, which lie before
+ * its data, and those of the first speak for all (as GRO leaves a list).
+ * Returns what follows them.
+ */
+static struct sk_buff *couple(const struct headers *headers,
+			      const struct bhsec_outer *outer,
+			      struct sk_buff *first, unsigned int count)
+{
+	struct sk_buff **end = &skb_shinfo(first)->frag_list;
+	unsigned int size = first->len, i;
+	struct sk_buff *skb = first->next;
+
+	skb_mark_not_on_list(first);
+	put_headers(headers, outer, first);
+	for (i = 1; i < count; i++) {
+		*end = skb;
+		end = &skb->next;
+		/* who takes it apart would let go of an owner twice */
+		skb_orphan(skb);
+		put_headers(headers, outer, skb);
+		__skb_pull(skb, headers->len);
+		first->data_len += skb->len;
+		skb = skb->next;
+	}
+	*end = NULL;
+	if (count > 1) {
+		first->len += first->data_len;
+		udp_hdr(first)->len = htons(first->len - headers->ip_len);
+		skb_shinfo(first)->gso_size = size;
+		skb_shinfo(first)->gso_segs = count;
+		skb_shinfo(first)->gso_type = SKB_GSO_UDP_L4 | SKB_GSO_FRAGLIST;
+	}
+	return skb;
 }
 
 /**
  * bhsec_outer_send - put the outer headers on and send
  * @net: underlay netns; the route's device may have left it meanwhile
- * @skb: data starts at the ESP header; the route is set; consumed
+ * @outer: headers and route, which stays the caller's
+ * @list: packets, linked by their next; data starts at the ESP header; consumed
  *
  * DF is ours: the tunnel helpers of the kernel clear it where a path MTU is
  * locked, which a forged ICMP error can bring about.
  *
  * Context: RCU read lock held, softirqs off.
  */
-void bhsec_outer_send(struct net *net, struct sk_buff *skb)
+void bhsec_outer_send(struct net *net, const struct bhsec_outer *outer,
+		      struct sk_buff *list)
 {
-	struct bhsec_outer outer = *bhsec_outer(skb);
+	struct headers headers __uninitialized;
+	struct sk_buff *skb;
 
-	memset(skb->cb, 0, sizeof(skb->cb));
-	skb->mark = outer.mark;
-	skb->ignore_df = outer.may_fragment;
-	skb_reset_transport_header(skb);
-	if (outer.sport)
-		push_udp(skb, &outer);
-	if (outer.is_ipv6) {
-		push_ipv6(skb, &outer);
-		ip6_local_out(net, NULL, skb);
-	} else {
-		push_ipv4(net, skb, &outer);
-		ip_local_out(net, NULL, skb);
+	make_headers(&headers, outer);
+	while (list) {
+		skb = list;
+		list = couple(&headers, outer, skb, count_train(outer, skb));
+		send_one(net, outer, skb);
 	}
 }

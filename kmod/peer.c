@@ -12,6 +12,7 @@
 #include "keepalive.h"
 #include "peer.h"
 #include "sa.h"
+#include "xfrm_bind.h"
 
 const struct rhashtable_params bhsec_peer_table_params = {
 	.key_len = sizeof_field(struct bhsec_peer, name),
@@ -32,6 +33,7 @@ static void peer_free(struct work_struct *work)
 	kfree(peer->selectors);
 	kfree(rcu_dereference_protected(peer->local_selectors, 1));
 	free_percpu(peer->stats);
+	bhsec_bound_free(peer->bound);
 	dev_put(peer->bdev->dev);
 	kfree(peer);
 }
@@ -162,6 +164,8 @@ static void apply_rest(struct bhsec_peer *peer, struct bhsec_peer_config *config
 		bhsec_endpoint_forget_route(peer);
 	}
 	apply_endpoint(peer, config);
+	if (config->has_entropy)
+		WRITE_ONCE(peer->entropy, config->entropy);
 	if (config->has_keepalive)
 		bhsec_keepalive_set(peer, config->keepalive);
 	if (config->local_selectors) {
@@ -196,22 +200,35 @@ static struct bhsec_peer *peer_alloc(struct bhsec_device *bdev, const char *name
 	return peer;
 }
 
-static int check_keepalive(const struct bhsec_peer *peer,
-			   const struct bhsec_peer_config *config,
-			   struct netlink_ext_ack *extack)
+/* What only ESP in UDP can have. */
+static int check_udp(const struct bhsec_peer *peer,
+		     const struct bhsec_peer_config *config,
+		     struct netlink_ext_ack *extack)
 {
 	u32 encap = config->has_encap ? config->encap : peer->encap;
 	u16 keepalive = config->has_keepalive ? config->keepalive :
 						peer->keepalive;
+	bool entropy = config->has_entropy ? config->entropy : peer->entropy;
 
-	if (!keepalive || encap == BHSEC_ENCAP_UDP)
+	if (encap == BHSEC_ENCAP_UDP)
 		return 0;
-	NL_SET_ERR_MSG_ATTR(extack,
-			    config->attrs[config->has_keepalive ?
-					  BHSEC_A_PEER_KEEPALIVE :
-					  BHSEC_A_PEER_ENCAP],
-			    "keepalives are for ESP in UDP");
-	return -EINVAL;
+	if (keepalive) {
+		NL_SET_ERR_MSG_ATTR(extack,
+				    config->attrs[config->has_keepalive ?
+						  BHSEC_A_PEER_KEEPALIVE :
+						  BHSEC_A_PEER_ENCAP],
+				    "keepalives are for ESP in UDP");
+		return -EINVAL;
+	}
+	if (entropy) {
+		NL_SET_ERR_MSG_ATTR(extack,
+				    config->attrs[config->has_entropy ?
+						  BHSEC_A_PEER_ENTROPY :
+						  BHSEC_A_PEER_ENCAP],
+				    "entropy is for ESP in UDP, which has a source port");
+		return -EINVAL;
+	}
+	return 0;
 }
 
 /**
@@ -235,7 +252,7 @@ struct bhsec_peer *bhsec_peer_add(struct bhsec_device *bdev, const char *name,
 	peer = peer_alloc(bdev, name);
 	if (!peer)
 		return ERR_PTR(-ENOMEM);
-	err = check_keepalive(peer, config, extack);
+	err = check_udp(peer, config, extack);
 	if (err)
 		goto put_peer;
 	err = xa_alloc_cyclic(&bdev->peers_by_id, &peer->id, peer,
@@ -284,7 +301,7 @@ int bhsec_peer_set(struct bhsec_peer *peer, struct bhsec_peer_config *config,
 				    "the encapsulation cannot change while the peer has SAs");
 		return -EBUSY;
 	}
-	err = check_keepalive(peer, config, extack);
+	err = check_udp(peer, config, extack);
 	if (!err)
 		err = apply_selectors(peer, config, extack);
 	if (err)
@@ -326,7 +343,31 @@ void bhsec_peer_del(struct bhsec_peer *peer)
 	rhashtable_remove_fast(&bdev->peers, &peer->node, bhsec_peer_table_params);
 	xa_erase(&bdev->peers_by_id, peer->id);
 	bdev->generation++;
+	if (!peer->bound)
+		bhsec_binding_retry(bdev);
 	bhsec_peer_put(peer);
+}
+
+/**
+ * bhsec_peer_last - when a peer was last heard, or sent to
+ * @peer: the peer
+ * @outbound: sent to
+ *
+ * Its SAs know; no line of the peer is written by packets.
+ *
+ * Context: the device's lock is held.
+ * Return: second of the boot clock, for bhsec_stamp_age(); 0 for never.
+ */
+u32 bhsec_peer_last(const struct bhsec_peer *peer, bool outbound)
+{
+	u32 last = peer->last[outbound];
+	const struct bhsec_sa *sa;
+
+	lockdep_assert_held(&peer->bdev->lock);
+	list_for_each_entry(sa, &peer->sas, list)
+		if (sa->outbound == outbound)
+			last = max(last, READ_ONCE(sa->last.second));
+	return last;
 }
 
 /**

@@ -7,9 +7,11 @@
 #include <linux/rhashtable.h>
 #include <linux/workqueue.h>
 
+#include "netlink.h"
 #include "selector.h"
 #include "stats.h"
 
+struct bhsec_bound;
 struct bhsec_device;
 struct bhsec_endpoint;
 struct bhsec_sa;
@@ -39,9 +41,11 @@ struct bhsec_prefixes {
  * @local_selectors: new list, or NULL; taken over on success
  * @has_encap: @encap is given
  * @has_roam: @roam is given
+ * @has_entropy: @entropy is given
  * @has_keepalive: @keepalive is given
  * @encap: BHSEC_ENCAP_*
  * @roam: learn the endpoint
+ * @entropy: the UDP source port is that of the inner flow
  * @keepalive: seconds, 0 is never
  * @attrs: the request, BHSEC_A_PEER_*, for the attribute that a refusal names
  */
@@ -51,9 +55,11 @@ struct bhsec_peer_config {
 	struct bhsec_prefixes *local_selectors;
 	bool has_encap;
 	bool has_roam;
+	bool has_entropy;
 	bool has_keepalive;
 	u32 encap;
 	bool roam;
+	bool entropy;
 	u16 keepalive;
 	struct nlattr **attrs;
 };
@@ -64,7 +70,8 @@ struct bhsec_peer_config {
  * @name: zero-terminated
  * @id: in the device's xarray; order of dumps
  * @bdev: the device; the peer holds a reference on its netdev
- * @encap: BHSEC_ENCAP_*; changes only while the peer has no SA
+ * @bound: what a daemon made it from; NULL for one made by hand
+ * @encap: BHSEC_ENCAP_*; by hand it changes only while the peer has no SA
  * @endpoint: RCU; written under @endpoint_lock
  * @endpoint_lock: configuration and packets both write @endpoint
  * @learned_spi: of the SA that @endpoint was last learned by, 0 for none;
@@ -72,6 +79,8 @@ struct bhsec_peer_config {
  * @learned_at: jiffies of that, written under @endpoint_lock
  * @roam: learn the endpoint from packets; written under the device's lock
  * @roam_given: @roam was asked for; under the device's lock
+ * @entropy: the UDP source port is that of the inner flow, at both ends; written
+ *	under the device's lock
  * @keepalive: seconds, 0 is never; written under the device's lock
  * @last_sent: jiffies of the last packet, while @keepalive is set
  * @keepalive_work: sends the next keepalive
@@ -79,6 +88,9 @@ struct bhsec_peer_config {
  * @local_selectors: RCU; written under the device's lock; NULL is any
  * @out: RCU, DSCP -> outbound SA; written under the device's lock
  * @sas: all SAs; under the device's lock
+ * @last: second of the boot clock in which an SA that has gone last received
+ *	([0]) or sent ([1]), 0 for never; under the device's lock
+ * @path_errors: ICMP errors, by BHSEC_EVENT_ICMP_* from _PORT on
  * @stats: counters; they outlive SAs
  * @ref: one of the table, one of each SA
  * @free_work: frees the peer after a grace period
@@ -88,6 +100,7 @@ struct bhsec_peer {
 	char name[BHSEC_NAME_MAX + 1];
 	u32 id;
 	struct bhsec_device *bdev;
+	struct bhsec_bound *bound;
 	u32 encap;
 	struct bhsec_endpoint __rcu *endpoint;
 	spinlock_t endpoint_lock;
@@ -95,6 +108,7 @@ struct bhsec_peer {
 	unsigned long learned_at;
 	bool roam;
 	bool roam_given;
+	bool entropy;
 	u16 keepalive;
 	unsigned long last_sent;
 	struct delayed_work keepalive_work;
@@ -102,6 +116,8 @@ struct bhsec_peer {
 	struct bhsec_prefixes __rcu *local_selectors;
 	struct bhsec_sa __rcu *out[BHSEC_DSCP_COUNT];
 	struct list_head sas;
+	u32 last[2];
+	atomic64_t path_errors[BHSEC_PATH_ERRORS];
 	struct bhsec_stats __percpu *stats;
 	refcount_t ref;
 	struct rcu_work free_work;
@@ -118,6 +134,7 @@ int bhsec_peer_set(struct bhsec_peer *peer, struct bhsec_peer_config *config,
 void bhsec_peer_del(struct bhsec_peer *peer);
 void bhsec_peer_drop_sas(struct bhsec_peer *peer);
 void bhsec_peer_put(struct bhsec_peer *peer);
+u32 bhsec_peer_last(const struct bhsec_peer *peer, bool outbound);
 bool bhsec_peer_is_local(const struct bhsec_peer *peer, const void *addr,
 			 bool is_ipv6);
 

@@ -22,6 +22,7 @@
 #include "peer.h"
 #include "sa.h"
 #include "underlay.h"
+#include "xfrm_bind.h"
 
 /* Numbers that are never used leave room for reservations that run past the end. */
 #define SEQ_LIMIT_ESN (U64_MAX - (1 << 20) + 1)
@@ -32,12 +33,24 @@
 /* Frees transforms and objects; drained by rmmod. */
 struct workqueue_struct *bhsec_workqueue;
 
-static u64 seq_limit(const struct bhsec_sa *sa)
+/**
+ * bhsec_sa_seq_limit - the last sequence number that an SA may use
+ * @sa: the SA
+ *
+ * Return: the number.
+ */
+u64 bhsec_sa_seq_limit(const struct bhsec_sa *sa)
 {
 	return sa->esn ? SEQ_LIMIT_ESN : U32_MAX;
 }
 
-static u64 digest_of(const struct bhsec_sa_config *config)
+/**
+ * bhsec_sa_key_digest - what tells that two keys are the same
+ * @config: cipher and key
+ *
+ * Return: a keyed hash.
+ */
+u64 bhsec_sa_key_digest(const struct bhsec_sa_config *config)
 {
 	static siphash_key_t secret;
 
@@ -51,6 +64,7 @@ static void sa_free(struct work_struct *work)
 					   free_work);
 
 	percpu_ref_exit(&sa->users);
+	bhsec_borrowed_return(sa->borrowed);
 	bhsec_peer_put(sa->peer);
 	free_percpu(sa->stats);
 	kvfree(sa->replay.bitmap);
@@ -100,28 +114,17 @@ static bool sa_stop(struct bhsec_sa *sa, int state)
 	return true;
 }
 
-static void sa_tell(struct bhsec_sa *sa, u32 event)
-{
-	struct net *underlay;
-
-	rcu_read_lock();
-	underlay = rcu_dereference(sa->peer->bdev->underlay);
-	if (underlay)
-		bhsec_event(event, underlay, sa, sa->spi, bhsec_sa_seq(sa), NULL);
-	rcu_read_unlock();
-}
-
 static void sa_expire(struct bhsec_sa *sa)
 {
 	if (sa_stop(sa, BHSEC_SA_STATE_EXPIRED))
-		sa_tell(sa, BHSEC_EVENT_EXPIRED);
+		bhsec_event_sa(BHSEC_EVENT_EXPIRED, sa);
 }
 
 static void sa_soften(struct bhsec_sa *sa)
 {
 	if (atomic_read(&sa->state) == BHSEC_SA_STATE_ACTIVE &&
 	    !test_and_set_bit(0, &sa->soft_told))
-		sa_tell(sa, BHSEC_EVENT_SOFT);
+		bhsec_event_sa(BHSEC_EVENT_SOFT, sa);
 }
 
 /**
@@ -197,13 +200,15 @@ static struct bhsec_sa *sa_alloc(struct bhsec_peer *peer,
 		return ERR_PTR(err);
 	sa->spi = cpu_to_be32(config->spi);
 	sa->cipher = config->cipher;
+	sa->encap = config->encap;
 	sa->outbound = config->outbound;
 	sa->esn = config->esn;
 	sa->dscp_listed = config->dscp_listed;
 	sa->soft = config->soft;
 	sa->hard = config->hard;
-	sa->iv_mask = get_random_u64();
-	sa->key_digest = digest_of(config);
+	sa->metered = sa->soft.packets || sa->soft.bytes || sa->hard.packets ||
+		      sa->hard.bytes;
+	sa->key_digest = bhsec_sa_key_digest(config);
 	sa->added = ktime_get_boottime_ns();
 	atomic_set(&sa->state, BHSEC_SA_STATE_ACTIVE);
 	atomic64_set(&sa->seq, config->seq);
@@ -229,6 +234,9 @@ static struct bhsec_sa *sa_alloc(struct bhsec_peer *peer,
 	}
 	sa->peer = peer;
 	refcount_inc(&peer->ref);
+	if (config->borrowed)
+		bhsec_borrowed_take(config->borrowed);
+	sa->borrowed = config->borrowed;
 	return sa;
 
 exit_users:
@@ -246,7 +254,7 @@ static int check_unique(struct bhsec_peer *peer,
 			const struct bhsec_sa_config *config,
 			struct netlink_ext_ack *extack)
 {
-	u64 digest = digest_of(config);
+	u64 digest = bhsec_sa_key_digest(config);
 	struct bhsec_sa *sa;
 
 	if (config->outbound && bhsec_sa_find(peer, config->spi, true)) {
@@ -308,7 +316,8 @@ struct bhsec_sa *bhsec_sa_add(struct bhsec_peer *peer,
 	int err;
 
 	lockdep_assert_held(&bdev->lock);
-	err = check_unique(peer, config, extack);
+	/* of states xfrm knows what is new */
+	err = config->borrowed ? 0 : check_unique(peer, config, extack);
 	if (err)
 		return ERR_PTR(err);
 	sa = sa_alloc(peer, config, extack);
@@ -323,7 +332,7 @@ struct bhsec_sa *bhsec_sa_add(struct bhsec_peer *peer,
 		return ERR_PTR(err);
 	}
 	list_add_tail(&sa->list, &peer->sas);
-	if (sa->outbound)
+	if (sa->outbound && !sa->borrowed)
 		claim_dscps(sa, config->dscp);
 	sa_arm_clock(sa, 0);
 	bdev->live_sas++;
@@ -361,6 +370,7 @@ struct bhsec_sa *bhsec_sa_find(struct bhsec_peer *peer, u32 spi, bool outbound)
 void bhsec_sa_del(struct bhsec_sa *sa)
 {
 	struct bhsec_device *bdev = sa->peer->bdev;
+	u32 *last = &sa->peer->last[sa->outbound];
 
 	lockdep_assert_held(&bdev->lock);
 	if (sa->outbound)
@@ -369,9 +379,26 @@ void bhsec_sa_del(struct bhsec_sa *sa)
 	list_del(&sa->list);
 	cancel_delayed_work_sync(&sa->clock);
 	sa_stop(sa, BHSEC_SA_STATE_EXPIRED);
+	*last = max(*last, READ_ONCE(sa->last.second));
 	bdev->live_sas--;
 	bdev->generation++;
 	sa_put(sa);
+}
+
+/**
+ * bhsec_sa_carry_all - have one SA carry all that goes to a peer
+ * @peer: the peer
+ * @sa: its SA, or NULL
+ *
+ * Context: the device's lock is held.
+ */
+void bhsec_sa_carry_all(struct bhsec_peer *peer, struct bhsec_sa *sa)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&peer->bdev->lock);
+	for (i = 0; i < BHSEC_DSCP_COUNT; i++)
+		rcu_assign_pointer(peer->out[i], sa);
 }
 
 /**
@@ -404,7 +431,7 @@ u64 bhsec_sa_seq(struct bhsec_sa *sa)
 	u64 seq;
 
 	if (sa->outbound)
-		return min_t(u64, atomic64_read(&sa->seq), seq_limit(sa));
+		return min_t(u64, atomic64_read(&sa->seq), bhsec_sa_seq_limit(sa));
 	spin_lock_bh(&sa->replay_lock);
 	seq = sa->replay.top;
 	spin_unlock_bh(&sa->replay_lock);
@@ -427,53 +454,72 @@ static int state_counter(const struct bhsec_sa *sa)
  */
 int bhsec_sa_enter(struct bhsec_sa *sa)
 {
-	if (percpu_ref_tryget_live(&sa->users))
+	if (percpu_ref_tryget_live_rcu(&sa->users))
 		return 0;
 	/* pairs with the change of state in sa_stop(), and what lies before */
 	smp_rmb();
 	return state_counter(sa);
 }
 
-/* Returns false if @amount is past the hard limit, none of it may be used. */
-static bool spend(struct bhsec_sa *sa, atomic64_t *used, u64 amount, u64 soft,
-		  u64 hard)
+/*
+ * Spend @amount for @count packets, @unit for each but the last, which may cost
+ * less. Returns how many of them lie within the hard limit.
+ */
+static unsigned int spend(struct bhsec_sa *sa, atomic64_t *used,
+			  unsigned int count, unsigned int unit, u64 amount,
+			  u64 soft, u64 hard)
 {
-	u64 total;
+	u64 total, before;
 
 	if (!soft && !hard)
-		return true;
+		return count;
 	total = atomic64_add_return(amount, used);
 	if (soft && total >= soft)
 		sa_soften(sa);
 	if (!hard || total < hard)
-		return true;
+		return count;
 	sa_expire(sa);
-	return total == hard;
+	if (total == hard)
+		return count;
+	before = total - amount;
+	return before < hard ? div_u64(hard - before, unit) : 0;
 }
 
 /**
- * bhsec_sa_account - spend a packet of the SA's lifetimes
- * @sa: the SA
- * @bytes: inner bytes
+ * bhsec_sa_spend - spend packets of the SA's lifetimes
+ * @sa: the SA, which is metered
+ * @count: how many
+ * @unit: inner bytes of each but the last, which may have less
+ * @bytes: inner bytes of all
  *
  * The packet that reaches a hard limit exactly passes, and the SA ends with it.
  *
  * Context: any; a user of the SA.
- * Return: false if the packet lies past a hard limit.
+ * Return: how many lie within the hard limits; they are the first.
  */
-bool bhsec_sa_account(struct bhsec_sa *sa, unsigned int bytes)
+unsigned int bhsec_sa_spend(struct bhsec_sa *sa, unsigned int count,
+			    unsigned int unit, unsigned int bytes)
 {
-	return spend(sa, &sa->used_packets, 1, sa->soft.packets,
-		     sa->hard.packets) &&
-	       spend(sa, &sa->used_bytes, bytes, sa->soft.bytes,
+	unsigned int passed;
+
+	passed = spend(sa, &sa->used_packets, count, 1, count, sa->soft.packets,
+		       sa->hard.packets);
+	if (unlikely(passed < count)) {
+		count = passed;
+		bytes = passed * unit;
+	}
+	return spend(sa, &sa->used_bytes, count, unit, bytes, sa->soft.bytes,
 		     sa->hard.bytes);
 }
 
 /**
- * bhsec_sa_reserve - the next sequence number of an outbound SA
+ * bhsec_sa_reserve - the next sequence numbers of an outbound SA
  * @sa: the SA
- * @bytes: inner bytes of the packet
- * @seq: where the number goes
+ * @count: of how many packets, at least one; becomes how many the lifetimes
+ *	let pass, at least one
+ * @unit: inner bytes of each packet but the last, which may have less
+ * @bytes: inner bytes of all
+ * @seq: where the first number goes
  *
  * A number is used once or not at all: past the limit the counter goes on and
  * is never rolled back (RFC 4303 3.3.3).
@@ -481,28 +527,39 @@ bool bhsec_sa_account(struct bhsec_sa *sa, unsigned int bytes)
  * Context: any; a user of the SA.
  * Return: 0, or the counter that says why there is none.
  */
-int bhsec_sa_reserve(struct bhsec_sa *sa, unsigned int bytes, u64 *seq)
+int bhsec_sa_reserve(struct bhsec_sa *sa, unsigned int *count,
+		     unsigned int unit, unsigned int bytes, u64 *seq)
 {
-	*seq = atomic64_inc_return(&sa->seq);
-	if (unlikely(*seq > seq_limit(sa))) {
+	u64 last;
+
+	if (sa->borrowed)
+		return bhsec_borrowed_reserve(sa, count, unit, bytes, seq);
+	last = atomic64_add_return(*count, &sa->seq);
+	if (unlikely(last > bhsec_sa_seq_limit(sa))) {
 		if (sa_stop(sa, BHSEC_SA_STATE_EXHAUSTED))
-			sa_tell(sa, BHSEC_EVENT_EXHAUSTED);
+			bhsec_event_sa(BHSEC_EVENT_EXHAUSTED, sa);
 		return BHSEC_A_STATS_EXHAUSTED;
 	}
-	return bhsec_sa_account(sa, bytes) ? 0 : BHSEC_A_STATS_EXPIRED;
+	*seq = last - *count + 1;
+	*count = bhsec_sa_account(sa, *count, unit, bytes);
+	if (!*count)
+		return BHSEC_A_STATS_EXPIRED;
+	bhsec_stamp_now(&sa->last);
+	return 0;
 }
 
 /**
  * bhsec_sa_count - count on an SA and on its peer
  * @sa: the SA
  * @counter: BHSEC_A_STATS_*
+ * @count: packets
  * @bytes: as for bhsec_stats_add()
  *
- * Context: any but hard interrupts.
+ * Context: softirqs off.
  */
 void bhsec_sa_count(struct bhsec_sa *sa, unsigned int counter,
-		    unsigned int bytes)
+		    unsigned int count, unsigned int bytes)
 {
-	bhsec_stats_add(sa->stats, counter, bytes);
-	bhsec_stats_add(sa->peer->stats, counter, bytes);
+	bhsec_stats_add(sa->stats, counter, count, bytes);
+	bhsec_stats_add(sa->peer->stats, counter, count, bytes);
 }

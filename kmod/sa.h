@@ -9,8 +9,10 @@
 #include <linux/workqueue.h>
 
 #include "replay.h"
+#include "stamp.h"
 #include "stats.h"
 
+struct bhsec_borrowed;
 struct bhsec_net;
 struct bhsec_peer;
 struct netlink_ext_ack;
@@ -35,12 +37,14 @@ struct bhsec_lifetime {
  * @outbound: direction
  * @esn: 64-bit sequence numbers
  * @dscp_listed: @dscp was given
+ * @encap: BHSEC_ENCAP_*
  * @window: anti-replay window in packets, inbound
  * @dscp: bit N claims DSCP N, outbound
  * @seq: last sequence number used before
  * @soft: when to tell
  * @hard: when to stop
  * @key: key and salt, bhsec_aead_key_len() bytes; the caller wipes it
+ * @borrowed: the XFRM state that it lives by; NULL for one keyed by hand
  * @attrs: the request, BHSEC_A_SA_*, for the attribute that a refusal names
  */
 struct bhsec_sa_config {
@@ -49,30 +53,49 @@ struct bhsec_sa_config {
 	bool outbound;
 	bool esn;
 	bool dscp_listed;
+	u8 encap;
 	u32 window;
 	u64 dscp;
 	u64 seq;
 	struct bhsec_lifetime soft;
 	struct bhsec_lifetime hard;
 	const u8 *key;
+	struct bhsec_borrowed *borrowed;
 	struct nlattr **attrs;
+};
+
+/**
+ * struct bhsec_sa_mark - what each datagram of an outbound SA shows of it
+ * @spi: network byte order
+ * @mask: the low half of bhsec_sa.iv_mask: IV XOR sequence number
+ */
+struct bhsec_sa_mark {
+	__be32 spi;
+	u32 mask;
 };
 
 /**
  * struct bhsec_sa - a security association (RFC 4301 4.1), one direction
  * @in_node: in the inbound table of the underlay netns, by SPI
- * @out_node: in the table of all outbound SAs, by SPI, which ICMP errors and
- *	loops are checked against
+ * @out_node: in the table of all outbound SAs, by SPI, which ICMP errors are
+ *	checked against
+ * @mark_node: in the table of all outbound SAs, by @mark, which loops are
+ *	checked against
+ * @mark: no other outbound SA has it
  * @spi: network byte order
  * @cipher: BHSEC_CIPHER_*
+ * @encap: BHSEC_ENCAP_*; a state may change it, under the device's lock
  * @outbound: direction
  * @esn: 64-bit sequence numbers
  * @dscp_listed: claims the DSCPs of a list, not what is left over
+ * @metered: has a lifetime in packets or bytes
  * @state: BHSEC_SA_STATE_*; leaves ACTIVE once
- * @iv_mask: the explicit IV is the sequence number XOR this random value, so
- *	that a key installed twice repeats no nonce
+ * @iv_mask: outbound, the explicit IV is the sequence number XOR this random
+ *	value, so that a key installed twice repeats no nonce
  * @key_digest: keyed hash, to find the same key among a peer's SAs
  * @peer: the SA holds a reference
+ * @borrowed: the XFRM state that the SA lives by, which has its numbers and
+ *	lifetimes; held; NULL for one keyed by hand
  * @tfm: valid for @users
  * @transforms: how many transforms the underlay netns waits for
  * @users: packets on their way through @tfm; killed when the SA stops
@@ -82,6 +105,7 @@ struct bhsec_sa_config {
  * @stats: counters of this SA
  * @seq: outbound, the last sequence number reserved; what each packet writes
  *	begins here, in other cache lines than what it reads
+ * @last: a packet was sent, or an authentic one received
  * @replay_lock: serializes @replay; softirqs are off
  * @replay: inbound window
  * @used_packets: counted while a lifetime in packets is set
@@ -96,15 +120,20 @@ struct bhsec_sa_config {
 struct bhsec_sa {
 	struct rhash_head in_node;
 	struct hlist_node out_node;
+	struct rhash_head mark_node;
+	struct bhsec_sa_mark mark;
 	__be32 spi;
 	u8 cipher;
+	u8 encap;
 	bool outbound;
 	bool esn;
 	bool dscp_listed;
+	bool metered;
 	atomic_t state;
 	u64 iv_mask;
 	u64 key_digest;
 	struct bhsec_peer *peer;
+	struct bhsec_borrowed *borrowed;
 	struct crypto_aead *tfm;
 	atomic_t *transforms;
 	struct percpu_ref users;
@@ -113,6 +142,7 @@ struct bhsec_sa {
 	struct bhsec_lifetime hard;
 	struct bhsec_stats __percpu *stats;
 	atomic64_t seq ____cacheline_aligned_in_smp;
+	struct bhsec_stamp last;
 	spinlock_t replay_lock;
 	struct bhsec_replay replay;
 	atomic64_t used_packets;
@@ -132,18 +162,52 @@ struct bhsec_sa *bhsec_sa_add(struct bhsec_peer *peer,
 			      struct netlink_ext_ack *extack);
 struct bhsec_sa *bhsec_sa_find(struct bhsec_peer *peer, u32 spi, bool outbound);
 void bhsec_sa_del(struct bhsec_sa *sa);
+void bhsec_sa_carry_all(struct bhsec_peer *peer, struct bhsec_sa *sa);
+u64 bhsec_sa_key_digest(const struct bhsec_sa_config *config);
+u64 bhsec_sa_seq_limit(const struct bhsec_sa *sa);
 u64 bhsec_sa_dscp(const struct bhsec_sa *sa);
 u64 bhsec_sa_age(const struct bhsec_sa *sa);
 u64 bhsec_sa_seq(struct bhsec_sa *sa);
 
 int bhsec_sa_enter(struct bhsec_sa *sa);
-int bhsec_sa_reserve(struct bhsec_sa *sa, unsigned int bytes, u64 *seq);
-bool bhsec_sa_account(struct bhsec_sa *sa, unsigned int bytes);
+int bhsec_sa_reserve(struct bhsec_sa *sa, unsigned int *count,
+		     unsigned int unit, unsigned int bytes, u64 *seq);
+unsigned int bhsec_sa_spend(struct bhsec_sa *sa, unsigned int count,
+			    unsigned int unit, unsigned int bytes);
 void bhsec_sa_count(struct bhsec_sa *sa, unsigned int counter,
-		    unsigned int bytes);
+		    unsigned int count, unsigned int bytes);
 
 /**
- * bhsec_sa_leave - end what bhsec_sa_enter() began
+ * bhsec_sa_account - spend packets of the SA's lifetimes, if it has any
+ * @sa: the SA
+ * @count: how many
+ * @unit: inner bytes of each but the last, which may have less
+ * @bytes: inner bytes of all
+ *
+ * Context: any; a user of the SA.
+ * Return: how many lie within the hard limits; they are the first.
+ */
+static inline unsigned int bhsec_sa_account(struct bhsec_sa *sa,
+					    unsigned int count,
+					    unsigned int unit,
+					    unsigned int bytes)
+{
+	return sa->metered ? bhsec_sa_spend(sa, count, unit, bytes) : count;
+}
+
+/**
+ * bhsec_sa_use - be a user once more
+ * @sa: the SA, which the caller is a user of
+ *
+ * Context: any.
+ */
+static inline void bhsec_sa_use(struct bhsec_sa *sa)
+{
+	percpu_ref_get(&sa->users);
+}
+
+/**
+ * bhsec_sa_leave - end what bhsec_sa_enter() or bhsec_sa_use() began
  * @sa: the SA
  *
  * Context: any.

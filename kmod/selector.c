@@ -7,6 +7,7 @@
  * Readers see every single change whole: a change is one pointer store, and a
  * node leaves the trie before it is freed after a grace period.
  */
+#include <asm/byteorder.h>
 #include <linux/bitops.h>
 #include <linux/errno.h>
 #include <linux/rcupdate.h>
@@ -60,6 +61,20 @@ bool bhsec_prefix_is_canonical(const struct bhsec_prefix *prefix)
 }
 
 /**
+ * bhsec_prefix_mask - make all host bits zero
+ * @prefix: the prefix, of a possible length
+ */
+void bhsec_prefix_mask(struct bhsec_prefix *prefix)
+{
+	unsigned int bytes = prefix->len / 8;
+
+	if (bytes == sizeof(prefix->addr))
+		return;
+	prefix->addr[bytes] &= ~(0xff >> prefix->len % 8);
+	memset(prefix->addr + bytes + 1, 0, sizeof(prefix->addr) - bytes - 1);
+}
+
+/**
  * bhsec_prefix_equal - do two prefixes name the same network
  * @a: canonical prefix
  * @b: canonical prefix
@@ -84,8 +99,24 @@ bool bhsec_prefix_equal(const struct bhsec_prefix *a,
 bool bhsec_prefix_covers(const struct bhsec_prefix *prefix, const void *addr,
 			 bool is_ipv6)
 {
-	return prefix->is_ipv6 == is_ipv6 &&
-	       common_bits(prefix->addr, addr, prefix->len) == prefix->len;
+	const u8 *a = prefix->addr, *b = addr;
+	unsigned int left;
+	__be32 word_a, word_b;
+
+	if (prefix->is_ipv6 != is_ipv6)
+		return false;
+	for (left = prefix->len; left; left -= min(left, 32U)) {
+		memcpy(&word_a, a, sizeof(word_a));
+		memcpy(&word_b, b, sizeof(word_b));
+		word_a ^= word_b;
+		if (left < 32)
+			return !(__be32_to_cpu(word_a) >> (32 - left));
+		if (word_a)
+			return false;
+		a += 4;
+		b += 4;
+	}
+	return true;
 }
 
 /**

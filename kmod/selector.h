@@ -29,6 +29,7 @@ struct bhsec_selectors {
 };
 
 bool bhsec_prefix_is_canonical(const struct bhsec_prefix *prefix);
+void bhsec_prefix_mask(struct bhsec_prefix *prefix);
 bool bhsec_prefix_equal(const struct bhsec_prefix *a,
 			const struct bhsec_prefix *b);
 bool bhsec_prefix_covers(const struct bhsec_prefix *prefix, const void *addr,

@@ -24,23 +24,22 @@ u64 bhsec_stats_read(struct bhsec_stats __percpu *stats, unsigned int counter);
  * bhsec_stats_add - add to a counter and to the one of bytes beside it
  * @stats: the counters
  * @counter: BHSEC_A_STATS_*, of packets
+ * @count: packets
  * @bytes: added to the counter after it; 0 for a counter of drops
  *
- * Context: any but hard interrupts; softirqs may be on.
+ * Context: softirqs off.
  */
 static inline void bhsec_stats_add(struct bhsec_stats __percpu *stats,
-				   unsigned int counter, unsigned int bytes)
+				   unsigned int counter, unsigned int count,
+				   unsigned int bytes)
 {
-	struct bhsec_stats *s;
+	struct bhsec_stats *s = this_cpu_ptr(stats);
 
-	local_bh_disable();
-	s = this_cpu_ptr(stats);
 	u64_stats_update_begin(&s->sync);
-	u64_stats_inc(&s->value[counter]);
+	u64_stats_add(&s->value[counter], count);
 	if (bytes)
 		u64_stats_add(&s->value[counter + 1], bytes);
 	u64_stats_update_end(&s->sync);
-	local_bh_enable();
 }
 
 #endif

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What bhsec keeps of an underlay netns: its SAs by SPI, its UDP ports.
+ * What bhsec keeps of an underlay netns, and its UDP ports.
  */
-#include <linux/hashtable.h>
 #include <linux/netdevice.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -15,27 +14,11 @@
 #include "compat.h"
 #include "device.h"
 #include "door.h"
-#include "endpoint.h"
+#include "early.h"
 #include "sa.h"
 #include "underlay.h"
-#include "xfrm_bind.h"
 
 static unsigned int bhsec_net_id __read_mostly;
-
-static const struct rhashtable_params inbound_params = {
-	.key_len = sizeof_field(struct bhsec_sa, spi),
-	.key_offset = offsetof(struct bhsec_sa, spi),
-	.head_offset = offsetof(struct bhsec_sa, in_node),
-	.automatic_shrinking = true,
-};
-
-/*
- * SPI -> outbound SAs of every netns. The far ends choose these SPIs, so some
- * are the same, and all may be where somebody wills it: then an rhltable would
- * walk them all to delete one, under rtnl where a device goes.
- */
-static DEFINE_HASHTABLE(outbound, 12);
-static DEFINE_SPINLOCK(outbound_lock);
 
 /**
  * struct bhsec_port - UDP sockets of one port in one netns
@@ -45,6 +28,8 @@ static DEFINE_SPINLOCK(outbound_lock);
  * @ifindex: bound to this device, 0 is none
  * @mark: of the sockets, for the routes of ICMP errors
  * @sock: IPv4 and IPv6; the latter is NULL where the kernel has no IPv6
+ * @early: what there is to say of their early doors
+ * @rcu: for who looks at @early
  */
 struct bhsec_port {
 	struct list_head list;
@@ -53,6 +38,8 @@ struct bhsec_port {
 	int ifindex;
 	u32 mark;
 	struct socket *sock[2];
+	struct bhsec_early early[2];
+	struct rcu_head rcu;
 };
 
 /**
@@ -79,83 +66,7 @@ void bhsec_net_add_device(struct net *net, struct bhsec_device *bdev)
 
 	ASSERT_RTNL();
 	list_add(&bdev->list, &bnet->devices);
-	bnet->used = true;
-}
-
-/**
- * bhsec_underlay_find - the inbound SA of an SPI
- * @net: underlay netns
- * @spi: network byte order
- *
- * Context: RCU read lock held.
- * Return: the SA or NULL.
- */
-struct bhsec_sa *bhsec_underlay_find(const struct net *net, __be32 spi)
-{
-	return rhashtable_lookup(&bhsec_net(net)->inbound, &spi, inbound_params);
-}
-
-/**
- * bhsec_underlay_sender - an outbound SA of this SPI and endpoint
- * @net: underlay netns
- * @spi: network byte order
- * @addr: address of the endpoint, network byte order
- * @is_ipv6: its family
- *
- * Context: RCU read lock held.
- * Return: the SA or NULL.
- */
-struct bhsec_sa *bhsec_underlay_sender(const struct net *net, __be32 spi,
-				       const void *addr, bool is_ipv6)
-{
-	const struct bhsec_endpoint *endpoint;
-	struct bhsec_sa *sa;
-
-	hash_for_each_possible_rcu(outbound, sa, out_node, (__force u32)spi) {
-		if (sa->spi != spi ||
-		    rcu_access_pointer(sa->peer->bdev->underlay) != net)
-			continue;
-		endpoint = rcu_dereference(sa->peer->endpoint);
-		if (endpoint && endpoint->is_ipv6 == is_ipv6 &&
-		    !memcmp(&endpoint->addr, addr, is_ipv6 ? 16 : 4))
-			return sa;
-	}
-	return NULL;
-}
-
-/**
- * bhsec_underlay_any_sent - has an SA of any netns made this packet
- * @esp: its first BHSEC_ESP_HEAD bytes
- * @known: goes up by one where it is not, but the SPI is one that we send to
- *
- * The IV is the sequence number XOR a secret: nobody else can make a pair that
- * fits, and have the packets of others taken for ours.
- *
- * Context: RCU read lock held. All SAs of the SPI are asked: not for every
- * packet.
- * Return: true if so.
- */
-bool bhsec_underlay_any_sent(const u8 *esp, unsigned int *known)
-{
-	bool is_known = false;
-	struct bhsec_sa *sa;
-	__be32 spi, low;
-	__be64 iv;
-	u64 seq;
-
-	memcpy(&spi, esp, sizeof(spi));
-	memcpy(&low, esp + 4, sizeof(low));
-	memcpy(&iv, esp + 8, sizeof(iv));
-	hash_for_each_possible_rcu(outbound, sa, out_node, (__force u32)spi) {
-		if (sa->spi != spi)
-			continue;
-		is_known = true;
-		seq = be64_to_cpu(iv) ^ sa->iv_mask;
-		if (lower_32_bits(seq) == be32_to_cpu(low) && seq <= bhsec_sa_seq(sa))
-			return true;
-	}
-	*known += is_known;
-	return false;
+	WRITE_ONCE(bnet->used, true);
 }
 
 static int open_socket(struct net *net, struct bhsec_port *port, bool is_ipv6)
@@ -178,7 +89,8 @@ static int open_socket(struct net *net, struct bhsec_port *port, bool is_ipv6)
 	if (err)
 		return err;
 	WRITE_ONCE(sock->sk->sk_mark, port->mark);
-	bhsec_door_open(net, sock);
+	port->early[is_ipv6].door = BHSEC_DOOR_UNUSED;
+	bhsec_door_open(net, sock, &port->early[is_ipv6]);
 	port->sock[is_ipv6] = sock;
 	return 0;
 }
@@ -191,7 +103,7 @@ static void close_port(struct bhsec_port *port)
 		if (port->sock[i])
 			udp_tunnel_sock_release(bhsec_tunnel_sock(port->sock[i]));
 	list_del(&port->list);
-	kfree(port);
+	kfree_rcu(port, rcu);
 }
 
 static struct bhsec_port *open_port(struct net *net,
@@ -334,27 +246,28 @@ static void release_port(struct bhsec_device *bdev)
 	}
 }
 
-static int publish(struct net *net, struct bhsec_sa *sa,
-		   struct netlink_ext_ack *extack)
+/**
+ * bhsec_port_door - which door a device's datagrams come in by, and why
+ * @bdev: the device
+ * @is_ipv6: family
+ *
+ * Context: may sleep; the device's lock is held.
+ * Return: BHSEC_DOOR_*, or a negative number where there is no socket.
+ */
+int bhsec_port_door(const struct bhsec_device *bdev, bool is_ipv6)
 {
-	int err;
+	const struct bhsec_port *port = bdev->port;
 
-	if (sa->outbound) {
-		spin_lock(&outbound_lock);
-		hash_add_rcu(outbound, &sa->out_node, (__force u32)sa->spi);
-		spin_unlock(&outbound_lock);
-		return 0;
-	}
-	/* the ESP door takes an SPI that it knows, whatever the peer's encap */
-	if (bhsec_xfrm_has_spi(net, sa->spi)) {
-		NL_SET_ERR_MSG(extack, "the kernel's own IPsec has this SPI");
-		return -EEXIST;
-	}
-	err = rhashtable_lookup_insert_fast(&bhsec_net(net)->inbound,
-					    &sa->in_node, inbound_params);
-	if (err == -EEXIST)
-		NL_SET_ERR_MSG(extack, "another inbound SA has this SPI");
-	return err;
+	lockdep_assert_held(&bdev->lock);
+	if (!port || !port->sock[is_ipv6])
+		return -ENOENT;
+	return READ_ONCE(port->early[is_ipv6].door);
+}
+
+/* What a daemon keys comes to the daemon's own socket. */
+static bool needs_port(const struct bhsec_sa *sa)
+{
+	return sa->encap == BHSEC_ENCAP_UDP && !sa->borrowed;
 }
 
 /**
@@ -379,13 +292,13 @@ int bhsec_underlay_attach(struct bhsec_device *bdev, struct bhsec_sa *sa,
 	/* before packets find the SA and end it; its transform counts down */
 	sa->transforms = &bhsec_net(net)->transforms;
 	atomic_inc(sa->transforms);
-	if (sa->peer->encap == BHSEC_ENCAP_UDP) {
+	if (needs_port(sa)) {
 		err = hold_port(bdev, extack);
 		if (err)
 			return err;
 	}
-	err = publish(net, sa, extack);
-	if (err && sa->peer->encap == BHSEC_ENCAP_UDP)
+	err = bhsec_underlay_publish(net, sa, extack);
+	if (err && needs_port(sa))
 		release_port(bdev);
 	return err;
 }
@@ -399,15 +312,8 @@ int bhsec_underlay_attach(struct bhsec_device *bdev, struct bhsec_sa *sa,
  */
 void bhsec_underlay_detach(struct bhsec_device *bdev, struct bhsec_sa *sa)
 {
-	if (sa->outbound) {
-		spin_lock(&outbound_lock);
-		hash_del_rcu(&sa->out_node);
-		spin_unlock(&outbound_lock);
-	} else {
-		rhashtable_remove_fast(&bhsec_net(underlay_of(bdev))->inbound,
-				       &sa->in_node, inbound_params);
-	}
-	if (sa->peer->encap == BHSEC_ENCAP_UDP)
+	bhsec_underlay_unpublish(underlay_of(bdev), sa);
+	if (needs_port(sa))
 		release_port(bdev);
 }
 
@@ -419,6 +325,7 @@ static int __net_init bhsec_net_init(struct net *net)
 
 	INIT_LIST_HEAD(&bnet->ports);
 	INIT_LIST_HEAD(&bnet->devices);
+	INIT_LIST_HEAD(&bnet->bindings);
 	mutex_init(&bnet->lock);
 	atomic_set(&bnet->transforms, 0);
 	for (i = 0; i < ARRAY_SIZE(bnet->limits); i++)
@@ -426,7 +333,7 @@ static int __net_init bhsec_net_init(struct net *net)
 	bnet->stats = bhsec_stats_alloc();
 	if (!bnet->stats)
 		return -ENOMEM;
-	err = rhashtable_init(&bnet->inbound, &inbound_params);
+	err = bhsec_underlay_net_tables_init(bnet);
 	if (err)
 		free_percpu(bnet->stats);
 	return err;
@@ -450,8 +357,8 @@ static void __net_exit bhsec_net_pre_exit(struct net *net)
 	if (!bnet->used)
 		return;
 	wait_var_event(&bnet->transforms, !atomic_read(&bnet->transforms));
-	/* SA, its peer, the peer's endpoint: each goes a grace period later */
-	for (i = 0; i < 3; i++) {
+	/* SA, its state, its peer, the peer's endpoint: each a grace period later */
+	for (i = 0; i < 4; i++) {
 		rcu_barrier();
 		flush_workqueue(bhsec_workqueue);
 	}
@@ -461,7 +368,7 @@ static void __net_exit bhsec_net_exit(struct net *net)
 {
 	struct bhsec_net *bnet = bhsec_net(net);
 
-	rhashtable_destroy(&bnet->inbound);
+	bhsec_underlay_net_tables_exit(bnet);
 	free_percpu(bnet->stats);
 }
 
@@ -480,8 +387,16 @@ static struct pernet_operations bhsec_net_ops = {
  */
 int bhsec_underlay_init(void)
 {
+	int err;
+
+	err = bhsec_underlay_tables_init();
+	if (err)
+		return err;
 	/* a subsystem exits after the netns' devices, whose packets look in here */
-	return register_pernet_subsys(&bhsec_net_ops);
+	err = register_pernet_subsys(&bhsec_net_ops);
+	if (err)
+		bhsec_underlay_tables_exit();
+	return err;
 }
 
 /**
@@ -492,4 +407,5 @@ int bhsec_underlay_init(void)
 void bhsec_underlay_exit(void)
 {
 	unregister_pernet_subsys(&bhsec_net_ops);
+	bhsec_underlay_tables_exit();
 }

@@ -19,9 +19,10 @@ struct netlink_ext_ack;
  * struct bhsec_net - what bhsec keeps of a netns that is an underlay
  * @inbound: SPI -> inbound SA
  * @ports: UDP ports in use, under @lock
- * @lock: serializes @ports
+ * @lock: serializes @ports and @bindings
  * @devices: bhsec devices made here, under rtnl
- * @used: a device was made here once, under rtnl
+ * @bindings: of devices to if_ids; RCU, written under @lock
+ * @used: a device was made here once; written under rtnl
  * @transforms: keyed transforms of SAs; the netns waits for the last one
  * @stats: drops that belong to no SA
  * @limits: rate limits of events
@@ -31,6 +32,7 @@ struct bhsec_net {
 	struct list_head ports;
 	struct mutex lock;
 	struct list_head devices;
+	struct list_head bindings;
 	bool used;
 	atomic_t transforms;
 	struct bhsec_stats __percpu *stats;
@@ -43,9 +45,17 @@ struct bhsec_net {
 struct bhsec_net *bhsec_net(const struct net *net);
 void bhsec_net_add_device(struct net *net, struct bhsec_device *bdev);
 struct bhsec_sa *bhsec_underlay_find(const struct net *net, __be32 spi);
-bool bhsec_underlay_any_sent(const u8 *esp, unsigned int *known);
+bool bhsec_underlay_any_sent(const u8 *esp);
 struct bhsec_sa *bhsec_underlay_sender(const struct net *net, __be32 spi,
 				       const void *addr, bool is_ipv6);
+
+int bhsec_underlay_publish(struct net *net, struct bhsec_sa *sa,
+			   struct netlink_ext_ack *extack);
+void bhsec_underlay_unpublish(struct net *net, struct bhsec_sa *sa);
+int bhsec_underlay_net_tables_init(struct bhsec_net *bnet);
+void bhsec_underlay_net_tables_exit(struct bhsec_net *bnet);
+int bhsec_underlay_tables_init(void);
+void bhsec_underlay_tables_exit(void);
 
 int bhsec_underlay_attach(struct bhsec_device *bdev, struct bhsec_sa *sa,
 			  struct netlink_ext_ack *extack);
@@ -53,6 +63,7 @@ void bhsec_underlay_detach(struct bhsec_device *bdev, struct bhsec_sa *sa);
 int bhsec_port_move(struct bhsec_device *bdev,
 		    const struct bhsec_settings *settings,
 		    struct netlink_ext_ack *extack);
+int bhsec_port_door(const struct bhsec_device *bdev, bool is_ipv6);
 
 int bhsec_underlay_init(void);
 void bhsec_underlay_exit(void);

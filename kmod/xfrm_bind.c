@@ -1,71 +1,236 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What bhsec knows of the kernel's own IPsec: the one room that looks into an
- * xfrm_state.
+ * A device bound to an if_id: it takes the kernel's XFRM states and policies of
+ * that, and nobody else does.
  */
-#include <linux/inetdevice.h>
-#include <linux/ipv6.h>
-#include <net/addrconf.h>
-#include <net/xfrm.h>
+#include <linux/netdevice.h>
+#include <linux/netlink.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <net/net_namespace.h>
 
+#include "compat.h"
+#include "device.h"
+#include "sa.h"
+#include "underlay.h"
 #include "xfrm_bind.h"
+#include "xfrm_room.h"
 
-struct spi_search {
-	__be32 spi;
-	bool found;
-};
-
-/* The address functions of the stack look into one VRF each. */
-static bool is_local6(struct net *net, const struct in6_addr *addr)
+/**
+ * bhsec_binding_hold - take a reference
+ * @binding: the binding, which the caller holds
+ */
+void bhsec_binding_hold(struct bhsec_binding *binding)
 {
-	struct net_device *dev;
-
-	/* switched off, it has no table of addresses; states it may have */
-	if (!ipv6_mod_enabled())
-		return false;
-	for_each_netdev_rcu(net, dev)
-		if (ipv6_chk_addr(net, addr, dev, 0))
-			return true;
-	return false;
+	refcount_inc(&binding->ref);
 }
 
-/* Inbound is what is addressed to us; an SPI of the other side is no matter. */
-static bool is_inbound(struct net *net, const struct xfrm_state *x)
+static void binding_free(struct work_struct *work)
 {
-	bool local;
+	struct bhsec_binding *binding = container_of(to_rcu_work(work),
+						     struct bhsec_binding,
+						     free_work);
 
-	rcu_read_lock();
-	local = x->props.family == AF_INET ?
-		!!__ip_dev_find(net, x->id.daddr.a4, false) :
-		is_local6(net, &x->id.daddr.in6);
-	rcu_read_unlock();
-	return local;
-}
-
-static int match_spi(struct xfrm_state *x, int count, void *data)
-{
-	struct spi_search *search = data;
-
-	if (x->id.spi == search->spi && is_inbound(xs_net(x), x))
-		search->found = true;
-	return search->found ? -EEXIST : 0;
+	bhsec_news_free(binding);
+	rhltable_destroy(&binding->states);
+	rhashtable_destroy(&binding->peers);
+	rhashtable_destroy(&binding->policies);
+	dev_put(binding->bdev->dev);
+	kfree(binding);
 }
 
 /**
- * bhsec_xfrm_has_spi - does the kernel's SAD hold an inbound ESP SA of this SPI
- * @net: the netns
- * @spi: network byte order
+ * bhsec_binding_put - drop a reference
+ * @binding: the binding; who is told of something may still look at it
  *
- * Context: may sleep.
- * Return: true if so.
+ * Context: any but hard interrupts.
  */
-bool bhsec_xfrm_has_spi(struct net *net, __be32 spi)
+void bhsec_binding_put(struct bhsec_binding *binding)
 {
-	struct spi_search search = { .spi = spi };
-	struct xfrm_state_walk walk;
+	if (!refcount_dec_and_test(&binding->ref))
+		return;
+	INIT_RCU_WORK(&binding->free_work, binding_free);
+	queue_rcu_work(bhsec_workqueue, &binding->free_work);
+}
 
-	xfrm_state_walk_init(&walk, IPPROTO_ESP, NULL);
-	xfrm_state_walk(net, &walk, match_spi, &search);
-	xfrm_state_walk_done(&walk, net);
-	return search.found;
+/* An xfrm interface hands packets of its if_id to xfrm, not to us. */
+static bool has_interface(struct net *net, u32 if_id)
+{
+	const struct xfrm_if *interface;
+	struct net_device *dev;
+	bool has = false;
+
+	rcu_read_lock();
+	for_each_netdev_rcu(net, dev) {
+		if (!dev->rtnl_link_ops || strcmp(dev->rtnl_link_ops->kind, "xfrm"))
+			continue;
+		interface = netdev_priv(dev);
+		has |= interface->p.if_id == if_id;
+	}
+	rcu_read_unlock();
+	return has;
+}
+
+static int check_if_id(struct net *net, u32 if_id, bool shared,
+		       const struct bhsec_binding *old,
+		       struct netlink_ext_ack *extack)
+{
+	const struct bhsec_binding *binding;
+
+	lockdep_assert_held(&bhsec_net(net)->lock);
+	list_for_each_entry(binding, &bhsec_net(net)->bindings, list) {
+		if (binding->if_id != if_id || binding == old)
+			continue;
+		NL_SET_ERR_MSG(extack, "another bhsec device has this if-id");
+		return -EEXIST;
+	}
+	if (!shared && has_interface(net, if_id)) {
+		NL_SET_ERR_MSG(extack, "an xfrm interface has this if-id: say shared");
+		return -EBUSY;
+	}
+	return 0;
+}
+
+static int init_tables(struct bhsec_binding *binding)
+{
+	int err;
+
+	err = rhltable_init(&binding->states, &bhsec_state_params);
+	if (err)
+		return err;
+	err = rhashtable_init(&binding->peers, &bhsec_bound_params);
+	if (err)
+		goto destroy_states;
+	err = rhashtable_init(&binding->policies, &bhsec_policy_params);
+	if (err)
+		goto destroy_peers;
+	return 0;
+
+destroy_peers:
+	rhashtable_destroy(&binding->peers);
+destroy_states:
+	rhltable_destroy(&binding->states);
+	return err;
+}
+
+static struct bhsec_binding *binding_alloc(struct bhsec_device *bdev,
+					   struct net *net, u32 if_id, bool shared)
+{
+	struct bhsec_binding *binding;
+	int err;
+
+	binding = kzalloc_obj(*binding, GFP_KERNEL_ACCOUNT);
+	if (!binding)
+		return ERR_PTR(-ENOMEM);
+	err = init_tables(binding);
+	if (err) {
+		kfree(binding);
+		return ERR_PTR(err);
+	}
+	binding->bdev = bdev;
+	binding->net = net;
+	binding->if_id = if_id;
+	binding->shared = shared;
+	binding->next_suffix = 2;
+	refcount_set(&binding->ref, 1);
+	bhsec_news_begin(binding);
+	INIT_LIST_HEAD(&binding->all_policies);
+	INIT_LIST_HEAD(&binding->live);
+	INIT_LIST_HEAD(&binding->gone);
+	INIT_LIST_HEAD(&binding->refused);
+	dev_hold(bdev->dev);
+	return binding;
+}
+
+/**
+ * bhsec_binding_make - be told of the states of an if_id
+ * @bdev: the device
+ * @if_id: not 0
+ * @shared: an xfrm interface may have the same
+ * @extack: for the sentence of a refusal
+ *
+ * Nothing is taken before bhsec_binding_set().
+ *
+ * Context: may sleep; the device's lock is held.
+ * Return: the binding, for bhsec_binding_set() or bhsec_binding_end(); or an
+ * ERR_PTR.
+ */
+struct bhsec_binding *bhsec_binding_make(struct bhsec_device *bdev, u32 if_id,
+					 bool shared,
+					 struct netlink_ext_ack *extack)
+{
+	struct net *net = rcu_dereference_protected(bdev->underlay,
+						    lockdep_is_held(&bdev->lock));
+	struct bhsec_binding *binding;
+	int err;
+
+	if (!net) {
+		NL_SET_ERR_MSG(extack, BHSEC_UNDERLAY_GONE);
+		return ERR_PTR(-ENODEV);
+	}
+	binding = binding_alloc(bdev, net, if_id, shared);
+	if (IS_ERR(binding))
+		return binding;
+	mutex_lock(&bhsec_net(net)->lock);
+	err = check_if_id(net, if_id, shared, bdev->binding, extack);
+	if (!err)
+		list_add_rcu(&binding->list, &bhsec_net(net)->bindings);
+	mutex_unlock(&bhsec_net(net)->lock);
+	if (!err)
+		return binding;
+	bhsec_binding_put(binding);
+	return ERR_PTR(err);
+}
+
+/**
+ * bhsec_binding_end - let go of all that a binding has taken
+ * @binding: the binding, or NULL; not to be used afterwards
+ *
+ * Context: may sleep; the device's lock is held.
+ */
+void bhsec_binding_end(struct bhsec_binding *binding)
+{
+	if (!binding)
+		return;
+	lockdep_assert_held(&binding->bdev->lock);
+	mutex_lock(&bhsec_net(binding->net)->lock);
+	list_del_rcu(&binding->list);
+	mutex_unlock(&bhsec_net(binding->net)->lock);
+	binding->ended = true;
+	bhsec_news_end(binding);
+	bhsec_states_sweep(binding, true);
+	bhsec_policies_sweep(binding, true);
+	bhsec_borrowed_forget_old(binding, true);
+	bhsec_refusals_sweep(binding, true);
+	bhsec_binding_put(binding);
+}
+
+/**
+ * bhsec_binding_set - bind a device anew
+ * @bdev: the device
+ * @binding: the new binding, or NULL
+ *
+ * Context: may sleep; the device's lock is held. What is there already is taken
+ * a moment later.
+ */
+void bhsec_binding_set(struct bhsec_device *bdev, struct bhsec_binding *binding)
+{
+	lockdep_assert_held(&bdev->lock);
+	bhsec_binding_end(bdev->binding);
+	bdev->binding = binding;
+	if (binding)
+		bhsec_binding_resync(binding);
+}
+
+/**
+ * bhsec_binding_retry - something has gone that others were refused for
+ * @bdev: the device
+ *
+ * Context: the device's lock is held.
+ */
+void bhsec_binding_retry(struct bhsec_device *bdev)
+{
+	lockdep_assert_held(&bdev->lock);
+	if (bdev->binding && !list_empty(&bdev->binding->refused))
+		bhsec_binding_resync(bdev->binding);
 }

@@ -5,16 +5,19 @@
  */
 #include <linux/icmp.h>
 #include <linux/icmpv6.h>
+#include <net/dsfield.h>
 #include <net/icmp.h>
-#include <net/inet_ecn.h>
 #include <net/ip.h>
 #include <net/ipv6.h>
 
 #include "compat.h"
 #include "device.h"
 #include "esp.h"
+#include "flow.h"
 #include "outer.h"
 #include "sa.h"
+#include "segment.h"
+#include "xfrm_bind.h"
 #include "xmit.h"
 
 /* Reads the inner header; false if there is none that can be believed. */
@@ -72,19 +75,68 @@ static bool checksum_fits(const struct sk_buff *skb,
 	       start + skb->csum_offset + sizeof(__sum16) <= inner->len;
 }
 
-static u8 choose_tos(const struct bhsec_settings *settings, u8 inner_tos)
-{
-	/* RFC 6040 4.1: normal mode copies ECN, Congestion Experienced too */
-	if (settings->dscp == BHSEC_DSCP_COPY)
-		return inner_tos;
-	return settings->dscp << 2 | (inner_tos & INET_ECN_MASK);
-}
-
 static bool choose_df(const struct bhsec_settings *settings,
 		      const struct bhsec_inner *inner)
 {
 	return settings->df == BHSEC_DF_SET ||
 	       (settings->df == BHSEC_DF_COPY && inner->df);
+}
+
+static unsigned int borrowed_mtu(const struct dst_entry *dst)
+{
+	return dst->dev->mtu;
+}
+
+static struct dst_ops borrowed_ops = {
+	.family = AF_INET,
+	.mtu = borrowed_mtu,
+};
+
+/*
+ * What the stack wants a route for, which a packet from a packet socket, tc or
+ * XDP has not: the caller's, for as long as its call lasts.
+ */
+static void borrow_route(struct sk_buff *skb, struct rtable *route,
+			 struct net_device *dev)
+{
+	memset(route, 0, sizeof(*route));
+	dst_init(&route->dst, &borrowed_ops, NULL, DST_OBSOLETE_NONE,
+		 DST_NOCOUNT);
+	route->dst.dev = dev;
+	skb_dst_drop(skb);
+	skb_dst_set_noref(skb, &route->dst);
+}
+
+/*
+ * What IP's input looks at before a packet has a route: RFC 1812 4.3.2.7 lets
+ * nothing be said about other packets. The rest icmp_send() looks at itself.
+ */
+static bool may_be_told(const struct sk_buff *skb)
+{
+	struct net *net = dev_net(skb->dev);
+	const struct iphdr *iph = ip_hdr(skb);
+	unsigned int from, to;
+
+	from = inet_addr_type_dev_table(net, skb->dev, iph->saddr);
+	to = inet_addr_type_dev_table(net, skb->dev, iph->daddr);
+	return from != RTN_BROADCAST && from != RTN_MULTICAST &&
+	       !ipv4_is_loopback(iph->saddr) && to != RTN_BROADCAST &&
+	       to != RTN_MULTICAST &&
+	       !ip_fast_csum((const u8 *)iph, iph->ihl);
+}
+
+/* icmp_send() says nothing about a packet without a route, its IPv6 twin does. */
+static void tell_ipv4(struct sk_buff *skb, int code, __be32 info)
+{
+	struct rtable route;
+
+	if (skb_dst(skb)) {
+		icmp_ndo_send(skb, ICMP_DEST_UNREACH, code, info);
+	} else if (may_be_told(skb)) {
+		borrow_route(skb, &route, skb->dev);
+		icmp_ndo_send(skb, ICMP_DEST_UNREACH, code, info);
+		skb_dst_drop(skb);
+	}
 }
 
 /* RFC 4301 8.2.1: the sender learns how much fits. */
@@ -100,59 +152,72 @@ static void tell_too_big(struct sk_buff *skb, const struct bhsec_inner *inner,
 		icmpv6_ndo_send(skb, ICMPV6_PKT_TOOBIG, 0, mtu);
 	} else {
 		skb_dst_update_pmtu_no_confirm(skb, mtu);
-		icmp_ndo_send(skb, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED,
-			      htonl(mtu));
+		tell_ipv4(skb, ICMP_FRAG_NEEDED, htonl(mtu));
 	}
 }
 
 static void tell_unreachable(struct sk_buff *skb)
 {
 	if (skb->protocol == htons(ETH_P_IP))
-		icmp_ndo_send(skb, ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0);
+		tell_ipv4(skb, ICMP_HOST_UNREACH, 0);
 	else if (skb->protocol == htons(ETH_P_IPV6) && ipv6_mod_enabled())
 		icmpv6_ndo_send(skb, ICMPV6_DEST_UNREACH, ICMPV6_ADDR_UNREACH, 0);
 }
 
-static void count_tx_drop(struct bhsec_device *bdev, struct bhsec_peer *peer,
-			  struct bhsec_sa *sa, unsigned int drop)
+/* A super-packet counts as the packets that it stands for. */
+static unsigned int packets_of(const struct sk_buff *skb)
 {
-	DEV_STATS_INC(bdev->dev, tx_dropped);
+	return max_t(u16, skb_shinfo(skb)->gso_segs, 1);
+}
+
+static void count_tx_drop(struct bhsec_device *bdev, struct bhsec_peer *peer,
+			  struct bhsec_sa *sa, unsigned int count,
+			  unsigned int drop)
+{
+	DEV_STATS_ADD(bdev->dev, tx_dropped, count);
 	if (sa)
-		bhsec_sa_count(sa, drop, 0);
+		bhsec_sa_count(sa, drop, count, 0);
 	else
-		bhsec_stats_add(peer ? peer->stats : bdev->stats, drop, 0);
+		bhsec_stats_add(peer ? peer->stats : bdev->stats, drop, count, 0);
 }
 
 static int xmit_fragment(struct net *net, struct sock *sk, struct sk_buff *skb);
 
-static unsigned int fragment_mtu(const struct dst_entry *dst)
-{
-	return dst->dev->mtu;
-}
-
-static struct dst_ops fragment_dst_ops = {
-	.family = AF_INET,
-	.mtu = fragment_mtu,
-};
-
 /*
  * RFC 4301 8.2.1: an inner packet whose sender allows it is fragmented before
- * ESP. ip_do_fragment() wants a route, which a packet from a packet socket or
- * tc has not; each fragment loses this one on its way through xmit_inner().
+ * ESP. Each fragment loses the route on its way through xmit_inner().
  */
 static int fragment_inner(struct sk_buff *skb, struct net_device *dev,
 			  unsigned int mtu)
 {
-	struct rtable route = {};
+	struct rtable route;
 
-	dst_init(&route.dst, &fragment_dst_ops, NULL, DST_OBSOLETE_NONE,
-		 DST_NOCOUNT);
-	route.dst.dev = dev;
-	skb_dst_drop(skb);
-	skb_dst_set_noref(skb, &route.dst);
+	borrow_route(skb, &route, dev);
 	memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
 	IPCB(skb)->frag_max_size = min(mtu, dev->mtu);
 	return ip_do_fragment(dev_net(dev), NULL, skb, xmit_fragment);
+}
+
+static void xmit_inner(struct sk_buff *skb, struct net_device *dev);
+
+/* Segments that do not fit go one by one, to be fragmented each. */
+static void xmit_apart(struct sk_buff *skb, struct bhsec_sa *sa)
+{
+	struct bhsec_device *bdev = sa->peer->bdev;
+	struct sk_buff *segments, *next;
+
+	segments = skb_gso_segment(skb, 0);
+	if (IS_ERR_OR_NULL(segments)) {
+		count_tx_drop(bdev, sa->peer, sa, packets_of(skb),
+			      BHSEC_A_STATS_NOMEM);
+		kfree_skb(skb);
+		return;
+	}
+	consume_skb(skb);
+	skb_list_walk_safe(segments, skb, next) {
+		skb_mark_not_on_list(skb);
+		xmit_inner(skb, bdev->dev);
+	}
 }
 
 /*
@@ -167,13 +232,16 @@ static void xmit_too_big(struct sk_buff *skb, struct bhsec_sa *sa,
 
 	/* below that ip_do_fragment() makes no progress */
 	if (!loops && !inner->df && mtu >= IPV4_MIN_MTU) {
-		if (fragment_inner(skb, bdev->dev, mtu))
-			count_tx_drop(bdev, sa->peer, NULL, BHSEC_A_STATS_NOMEM);
+		if (skb_is_gso(skb))
+			xmit_apart(skb, sa);
+		else if (fragment_inner(skb, bdev->dev, mtu))
+			count_tx_drop(bdev, sa->peer, NULL, 1,
+				      BHSEC_A_STATS_NOMEM);
 		return;
 	}
 	tell_too_big(skb, inner, mtu);
-	count_tx_drop(bdev, sa->peer, sa, loops ? BHSEC_A_STATS_LOOP :
-						  BHSEC_A_STATS_TOO_BIG);
+	count_tx_drop(bdev, sa->peer, sa, packets_of(skb),
+		      loops ? BHSEC_A_STATS_LOOP : BHSEC_A_STATS_TOO_BIG);
 	kfree_skb(skb);
 }
 
@@ -197,27 +265,49 @@ static unsigned int enter_sa(struct bhsec_peer *peer, unsigned int dscp,
 }
 
 /*
+ * What class and flow of a packet make of the outside of its datagrams. Returns
+ * the counter of the reason why there is no way, or 0.
+ */
+static unsigned int choose_outer(struct bhsec_peer *peer, struct sk_buff *skb,
+				 const struct bhsec_inner *inner,
+				 struct bhsec_outer *outer)
+{
+	const struct bhsec_settings *settings = rcu_dereference(peer->bdev->settings);
+	unsigned int drop;
+
+	bhsec_flow_mark(skb, inner->is_ipv6);
+	outer->tos = bhsec_outer_tos(settings, inner->tos);
+	outer->df = choose_df(settings, inner);
+	drop = bhsec_outer_route(peer, outer);
+	/* the route is one for all of them */
+	if (outer->sport && READ_ONCE(peer->entropy))
+		outer->sport = bhsec_flow_port(skb);
+	return drop;
+}
+
+/*
  * Find peer, SA and route of a packet and whether it fits. What cannot go is
  * counted and freed, and its sender told: nothing ever leaves in clear.
  */
 static void xmit_inner(struct sk_buff *skb, struct net_device *dev)
 {
 	struct bhsec_device *bdev = netdev_priv(dev);
-	const struct bhsec_settings *settings;
 	struct bhsec_peer *peer = NULL;
 	struct bhsec_sa *sa = NULL;
 	struct bhsec_outer outer = {};
+	struct bhsec_segments segments __uninitialized;
 	struct bhsec_inner inner;
-	struct dst_entry *dst;
 	unsigned int drop, mtu;
 
 	drop = BHSEC_A_STATS_MALFORMED;
-	if (!read_inner(skb, &inner) || !checksum_fits(skb, &inner))
+	if (!read_inner(skb, &inner) || !checksum_fits(skb, &inner) ||
+	    !bhsec_segments_begin(&segments, skb, &inner))
 		goto drop;
 
 	drop = BHSEC_A_STATS_NO_ROUTE;
 	if (!rcu_access_pointer(bdev->underlay))
 		goto unreachable;
+	drop = BHSEC_A_STATS_NO_PEER;
 	peer = bhsec_selector_lookup(&bdev->selectors, inner.dst, inner.is_ipv6);
 	if (!peer)
 		goto unreachable;
@@ -225,41 +315,46 @@ static void xmit_inner(struct sk_buff *skb, struct net_device *dev)
 	if (!bhsec_peer_is_local(peer, inner.src, inner.is_ipv6))
 		goto unreachable;
 	drop = enter_sa(peer, inner.tos >> 2, &sa);
+	if (drop == BHSEC_A_STATS_NO_KEY) {
+		if (bhsec_wait_for_key(peer, skb))
+			return;
+		bhsec_bound_ask(peer, skb, &inner);
+	}
 	if (drop)
 		goto unreachable;
 
-	dst = bhsec_outer_route(peer, &outer, &drop);
-	if (!dst)
+	drop = choose_outer(peer, skb, &inner, &outer);
+	if (drop)
 		goto unreachable_leave;
-	settings = rcu_dereference(bdev->settings);
-	outer.tos = choose_tos(settings, inner.tos);
-	outer.df = choose_df(settings, &inner);
-	mtu = bhsec_outer_inner_max(&outer, dst_mtu(dst));
-	if (inner.len > mtu) {
+	mtu = bhsec_outer_inner_max(&outer);
+	if (segments.unit > mtu) {
 		/* going round, each turn larger: in pieces it would for ever */
 		bool loops = bhsec_outer_is_ours(skb);
 
 		/* RFC 2473 7.1: IPv6 hears of nothing below 1280 */
 		outer.may_fragment = !loops && inner.is_ipv6 &&
-				     inner.len <= IPV6_MIN_MTU;
+				     segments.unit <= IPV6_MIN_MTU;
 		if (!outer.may_fragment) {
-			dst_release(dst);
+			dst_release(outer.dst);
 			bhsec_sa_leave(sa);
 			xmit_too_big(skb, sa, &inner, mtu, loops);
 			return;
 		}
 	}
-	drop = bhsec_esp_out(sa, skb, &inner, &outer, dst);
-	if (!drop)
-		return;
-
+	drop = bhsec_esp_out(sa, &segments, &inner, &outer);
+	dst_release(outer.dst);
+	if (drop == BHSEC_A_STATS_EXPIRED && sa->borrowed &&
+	    bhsec_wait_out(peer, skb))
+		drop = 0;
 unreachable_leave:
 	bhsec_sa_leave(sa);
+	if (!drop)
+		return;
 unreachable:
 	if (drop != BHSEC_A_STATS_NOMEM)
 		tell_unreachable(skb);
 drop:
-	count_tx_drop(bdev, peer, sa, drop);
+	count_tx_drop(bdev, peer, sa, packets_of(skb), drop);
 	kfree_skb(skb);
 }
 

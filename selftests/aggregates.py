@@ -24,6 +24,7 @@ inside = veth(h, a)
 path = Path(a, r, b)
 a.be_router()
 udp_sink(a)
+udp_sink(h, ESP_PORT)
 # A sender that moves to another CPU may overtake itself.
 os.sched_setaffinity(0, {0})
 # The far ends are sockets of this test: xfrm at b only serves the streams.
@@ -45,10 +46,9 @@ class Sender:
     """A socket at b whose datagrams seem to be those of the far end: as good
     as its port are others, for only endpoint and SPI count inward."""
 
-    def __init__(self, t):
-        self.t = t
+    def __init__(self, t, to=None):
         self.sock = b.socket(family_of(t.a_outer), socket.SOCK_DGRAM)
-        self.sock.connect((t.a_outer, t.port))
+        self.sock.connect((to or t.a_outer, t.port))
 
     def send(self, esps):
         """All in one call, as long as all but the last are of one length."""
@@ -211,6 +211,73 @@ def beside_offload(t):
                        check=True)
 
 
+# What comes to our port and is another's
+
+# As by cards that have nothing to do with checksums, nor with segmentation.
+BY_WIRE = (SINGLE, (*ROUTER_OUT, "!tx"),
+           (a, inside.if_b, "!tx-udp-segmentation", "!tx-gso-list", "!tx"),
+           (*HOST, "gro"))
+HOPS = 2
+
+
+def goes_on(t, to, chain):
+    """Each datagram gets to h as it was sent."""
+    sender = Sender(t, to)
+    sent = [secrets.token_bytes(PAYLOAD) for _ in range(PER_CALL * CALLS)]
+    a.run(["nft", "-f", "-"],
+          input=f"table inet moved {{\n\tchain moved {{\n\t\t{chain}\n\t}}\n}}\n")
+    try:
+        with Features(*BY_WIRE):
+            seen = Capture(h, inside.if_a, outgoing=False)
+            for i in range(0, len(sent), PER_CALL):
+                sender.send(sent[i:i + PER_CALL])
+            seen.wait(len(sent), of=lambda frame: is_of(t, frame))
+            frames = [frame for frame in seen.stop() if is_of(t, frame)]
+    finally:
+        a.run("nft delete table inet moved")
+    check_equal([outer_of(frame).payload[8:] for frame in frames], sent,
+                "datagrams in order")
+    check_equal({hop_limit(frame) for frame in frames}, {64 - HOPS},
+                "hop limits")
+    check(all(map(is_checksum_right, frames)), "a checksum is wrong")
+
+
+def is_of(t, frame):
+    outer = outer_of(frame)
+    return (outer and outer.family == t.family and
+            outer.protocol == IPPROTO_UDP and
+            struct.unpack_from("!H", outer.payload, 2) == (t.port,))
+
+
+def hop_limit(frame):
+    return frame[14 + (7 if outer_of(frame).family == 6 else 8)]
+
+
+def is_checksum_right(frame):
+    outer = outer_of(frame)
+    return not checksum(outer.src + outer.dst + struct.pack(
+        "!IHBB", len(outer.payload), 0, 0, IPPROTO_UDP) + outer.payload)
+
+
+def add_way_to_h(f):
+    net = ipaddress.ip_network(f"{inside.address(a, f)}/{28 if f == 4 else 64}",
+                               strict=False)
+    b.ip(f"route add {net} via {path.far.gateway(b, f)}\n")
+    r.ip(f"route add {net} via {path.near.gateway(r, f)}\n")
+
+
+def for_another(t):
+    goes_on(t, inside.address(h, t.family),
+            "type filter hook prerouting priority 0;")
+
+
+def redirected(t):
+    there = inside.address(h, t.family)
+    ip_word = "ip" if t.family == 4 else "ip6"
+    goes_on(t, None, "type nat hook prerouting priority -100; "
+            f"udp dport {t.port} dnat {ip_word} to {there}")
+
+
 # Large packets that are to go through the tunnel
 
 def datagrams_through(t):
@@ -260,6 +327,11 @@ for t in by_udp:
         add_case(f"{name(t)}: {description}", function, t, *args)
     add_case(f"{name(t)}: rx-udp-gro-forwarding on the host", put_together, t,
              ROUTER_OUT, (*HOST, "gro", "rx-udp-gro-forwarding"), aggregated=False)
+    add_way_to_h(t.family)
+    add_case(f"{name(t)}: datagrams to our port that are forwarded",
+             for_another, t)
+    add_case(f"{name(t)}: datagrams that a firewall sends elsewhere",
+             redirected, t)
 for t in made:
     add_case(f"{name(t)}: jumbo frames", jumbo, t)
 for t in raw:

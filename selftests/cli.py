@@ -1,14 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
 """The tool: its grammar, its input rules, its refusals in the user's words,
-text and JSON from one path, and help, man page and completion in step."""
+text and JSON from one path."""
 
 import base64
 import tempfile
 
 from lib import *
 
-VERBS = ["set", "peer", "sa", "show", "monitor", "genkey"]
 DONE, REFUSED, USAGE = 0, 1, 2
 
 a, b = Ns("a"), Ns("b")
@@ -20,13 +19,19 @@ directory = tempfile.mkdtemp()
 nl = a.nl
 
 
+# Seconds, which go on between two answers.
+TIMES = "age", "last-received", "last-sent"
+
+
 def state():
     """All that the kernel knows, but for what time changes; no process."""
     devices = nl.dump("dev-get")
     sas = [sa for d in devices for sa in nl.dump("sa-get", ifname=d["ifname"])]
-    for sa in sas:
-        del sa["age"]
-    return devices, [nl.dump("peer-get", ifname=d["ifname"]) for d in devices], sas
+    peers = [nl.dump("peer-get", ifname=d["ifname"]) for d in devices]
+    for each in itertools.chain(sas, *peers):
+        for word in TIMES:
+            each.pop(word, None)
+    return devices, peers, sas
 
 
 def one_sentence(result, what):
@@ -74,6 +79,10 @@ def _():
         ("set", USAGE), ("set bh0", USAGE),
         ("set bh0 bogus 1", USAGE, "bogus"), ("set bh0 port", USAGE, "port"),
         ("set bh0 window 64 window 65", USAGE, "window"),
+        ("set bh1 if-id", USAGE, "if-id"),
+        ("set bh1 shared", USAGE, "shared", "right behind if-id"),
+        ("set bh1 if-id 7 window 64 shared", USAGE, "right behind if-id"),
+        ("set bh1 if-id 7 shared shared", USAGE, "right behind if-id"),
         ("peer", USAGE), ("peer bogus bh0 x", USAGE, "bogus"),
         ("peer add", USAGE), ("peer add bh0", USAGE),
         ("peer set bh0 b", USAGE), ("peer add bh0 x bogus 1", USAGE, "bogus"),
@@ -84,7 +93,11 @@ def _():
         ("sa add bh0 b in cipher aes-gcm-256", USAGE),
         ("sa add bh0 b in spi 4096 cipher aes-gcm-256", USAGE, "key-file"),
         ("sa del bh0 b in", USAGE), ("sa del bh0 b in spi 4096 x", USAGE, "x"),
-        ("show bh0 bogus", USAGE, "bogus"), ("monitor bogus", USAGE, "bogus"),
+        ("show bh0 bogus", USAGE, "'bogus'", "'show bh0 peer bogus'"),
+        ("show bh0 -j b", USAGE, "'b'", "'show bh0 peer b'"),
+        ("show bh0 peer b b", USAGE, "'b' is too much\n"),
+        ("show bh0 -x", USAGE, "'-x' is too much\n"),
+        ("monitor bogus", USAGE, "bogus"),
         ("genkey bogus", {REFUSED, USAGE}, "bogus"),
     ])
 
@@ -104,8 +117,30 @@ def _():
     ])
 
 
-@case("the owner of a prefix and of an SPI is named")
+@case("a peer that exists says what it has, and what changes it")
 def _():
+    nets = ",".join(f"10.7.{n}.0/24" for n in range(9))
+    a.bhsec(f"peer add bh1 bare\npeer add bh1 rich endpoint [2001:db8::9]:77 "
+            f"selectors {nets}\n" + Sa().bhsec("bh1", "rich", "in"))
+    outcomes([
+        ("peer add bh0 b", REFUSED, "peer b: the peer exists",
+         f"endpoint {tunnel.endpoint('b')}",
+         f"selectors {tunnel.b_net4},{tunnel.b_net6} and 2 SAs", "'peer set'"),
+        ("peer add bh1 bare encap udp", REFUSED,
+         "without endpoint, no selectors and 0 SAs", "'peer set'"),
+        ("peer add bh1 rich selectors 10.7.0.0/24", REFUSED,
+         "endpoint [2001:db8::9]:77, selectors 10.7.0.0/24,10.7.1.0/24,"
+         "10.7.2.0/24,... and 1 SA; 'peer set'"),
+    ])
+    a.bhsec("peer del bh1 bare\npeer del bh1 rich\n")
+
+
+@case("the owner of a prefix, of an SPI and of an if-id is named")
+def _():
+    a.ip("link add bh9 type bhsec\n")
+    a.bhsec("set bh9 if-id 42\n")
+    outcomes([("set bh1 if-id 42", REFUSED, "bh1: if-id 42: ", "device", ", bh9")])
+    a.ip("link del bh9\n")
     path = key_file(new_key("aes-gcm-256").hex())
     outcomes([
         ("peer add bh0 d selectors 10.9.0.0/16,10.8.0.0/16", REFUSED,
@@ -132,10 +167,14 @@ def _():
                            ["64", "-1", "none"])
              + number_rows("set bh1 fwmark", ["0", "4294967295", "0x10"],
                            ["4294967296", "0x"])
+             + number_rows("set bh1 if-id",
+                           ["42", "42 shared", "0x2a", "4294967295", "0"],
+                           ["4294967296", "-1", "x", "0x", "shared"])
              + number_rows("set bh1 df", ["copy", "set", "clear"], ["on", "SET"])
              + number_rows("peer set bh0 c keepalive", ["65535", "20", "0"],
                            ["65536", "-1", "20s"])
              + number_rows("peer set bh0 c roam", ["on", "off"], ["1", "yes"])
+             + number_rows("peer set bh0 c entropy", ["on", "off"], ["1", "yes"])
              + number_rows("set bh1 local", ["192.0.2.1", "2001:db8::1", "::",
                                              "0.0.0.0"],
                            ["192.0.2", "host.example", "224.0.0.1", "ff02::1"]))
@@ -186,6 +225,56 @@ def _():
                  for direction, rest, word in wrong])
 
 
+@case("a long value that is refused is not repeated in whole")
+def _():
+    long = "x" * 3000
+    many = ",".join(f"11.{n // 256}.{n % 256}.0/24" for n in range(257))
+    for line, *words in (
+            (f"peer add bh1 l selectors {many}", "selectors 11.0.0.0/24,", "256"),
+            (f"peer set bh0 c local-selectors {many}", "11.0.1.0/24", "256"),
+            (f"peer add bh1 l selectors {long}", "selector xxx", "address"),
+            (f"peer add bh1 l endpoint {long}", "endpoint xxx", "address"),
+            (f"peer add bh1 l endpoint [{long}", "endpoint [xxx", "[ADDR]"),
+            (f"peer add bh1 {long}", "peer xxx", "63"),
+            (f"set {long} port 1", "xxx"), (f"set bh1 dev {long}", "dev xxx"),
+            (f"set bh1 window {long}", "window xxx", "65536"),
+            (f"sa add bh0 c in spi {long}", "spi xxx"),
+            (f"sa add bh0 c in spi 4096 dscp {long}", "dscp xxx"),
+            (f"show {long}", "xxx"), (f"genkey {long}", "xxx")):
+        result = a.cli(*line.split(), check=False)
+        check_equal(result.returncode, REFUSED, f"exit status of {line[:40]}")
+        one_sentence(result, line[:40])
+        check(len(result.stderr) < 300 and "..." in result.stderr, result.stderr)
+        check(all(word in result.stderr for word in words), result.stderr)
+
+
+@case("an alternative name of a device is as good as its name, in every verb")
+def _():
+    other, uplink = "to-core." + "x" * 119, "uplink-" + "y" * 100
+    a.ip("link add bh8 type bhsec\n"
+         f"link property add dev bh8 altname {other}\n"
+         f"link property add dev {link.if_a} altname {uplink}\n")
+    path = key_file(new_key("aes-gcm-256").hex())
+    outcomes([
+        (f"set {other} port 4508 dev {uplink}", DONE),
+        (f"peer add {other} p", DONE), (f"peer add {other} q", DONE),
+        (f"peer del {other} q", DONE),
+        (f"peer set {other} p endpoint fe80::9%{uplink}", DONE),
+        (f"sa add {other} p in spi 0x1234 key-file {path}", DONE),
+        (f"show {other}", DONE, "bh8", "port 4508", f"dev {link.if_a}"),
+        (f"show {other} peer p", DONE, f"[fe80::9%{link.if_a}]:4508", "0x1234"),
+        (f"peer add {other} p", REFUSED, "exists, with endpoint", "1 SA"),
+        (f"sa del {other} p in spi 0x1234", DONE),
+        (f"set {other}x port 1", REFUSED, "1 to 127"),
+        (f"peer set {other} p endpoint fe80::9%{uplink}none", REFUSED,
+         "no such device")])
+    seen, = json.loads(a.cli("show", other, "-j").stdout)
+    check_equal((seen["device"], [p["name"] for p in seen["peers"]]),
+                ("bh8", ["p"]), "device and its peers")
+    a.ip("link del bh8\n"
+         f"link property del dev {link.if_a} altname {uplink}\n")
+
+
 @case("names of peers")
 def _():
     good = ["x", "A.b_c-9", "-", ".", "x" * 63, "ike"]
@@ -206,7 +295,13 @@ def _():
             ("192.0.2.9", "192.0.2.9:4500"), ("192.0.2.9:77", "192.0.2.9:77"),
             ("2001:db8::9", "[2001:db8::9]:4500"),
             ("[2001:db8::9]", "[2001:db8::9]:4500"),
-            ("[2001:db8::9]:65535", "[2001:db8::9]:65535")):
+            ("[2001:db8::9]:65535", "[2001:db8::9]:65535"),
+            ("[2001:db8::9:4500]", "[2001:db8::9:4500]:4500"),
+            # these cannot be an address and a port, or do not look so
+            ("2001:db8::4500", "[2001:db8::4500]:4500"),
+            ("2001:db8::9:45", "[2001:db8::9:45]:4500"),
+            ("2001:db8::9:b500", "[2001:db8::9:b500]:4500"),
+            ("2001:db8:1:2:3:4:5:4500", "[2001:db8:1:2:3:4:5:4500]:4500")):
         a.cli("peer", "set", "bh1", "e", "endpoint", given)
         check_equal(shown_endpoint(), shown, f"endpoint {given}")
     outcomes([(f"peer set bh1 e endpoint {value}", {REFUSED, USAGE}, value)
@@ -214,7 +309,13 @@ def _():
                             "192.0.2.9:0", "192.0.2.9:65536", "192.0.2.9:",
                             "[2001:db8::9", "[192.0.2.9]:1", "[2001:db8::9]:x",
                             "224.0.0.1", "0.0.0.0", "::", "ff02::1",
-                            "192.0.2.9/24")])
+                            "192.0.2.9/24")]
+             + [(f"peer set bh1 e endpoint {addr}:{port}", REFUSED,
+                 f"[{addr}]:{port}", *alone) for addr, port, *alone in (
+                     ("2001:db8::9", 4500, "[2001:db8::9:4500]"),
+                     ("fe80::a:9", 500, "[fe80::a:9:500]"),
+                     ("2001:db8::9", 45000), ("fe80::9%lo", 80),
+                     ("2001:db8:1:2:3:4:5:6", 4500))])
     a.cli("peer", "del", "bh1", "e")
 
 
@@ -354,7 +455,13 @@ def _():
 
 # What the text says for null or an empty list.
 NONE = {"endpoint": "none", "selectors": "none", "dscp": "none", "dev": "any",
-        "local": "any", "local_selectors": "any"}
+        "local": "any", "local_selectors": "any", "last_received": "never",
+        "last_sent": "never"}
+
+
+# Of what nobody asked for the text says nothing.
+SILENT = [("problems", []), ("origin", "hand"), ("if_id", None),
+          ("shared", False), ("refusals", 0), ("refused", [])]
 
 
 def as_text(name, value):
@@ -366,7 +473,7 @@ def as_text(name, value):
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, list):
-        return ",".join(ranges(value) if name == "dscp" else value)
+        return ",".join(value)
     return str(value)
 
 
@@ -388,9 +495,15 @@ def blocks_of_json(one):
     for name, value in one.items():
         if isinstance(value, dict):
             own += [(counter, str(count)) for counter, count in value.items()]
+        elif name == "dscp" and isinstance(value, list):
+            check_equal(one["dscp_ranges"], ranges(value), "ranges")
+        elif name == "dscp_ranges":
+            own.append(("dscp", as_text("dscp", value)))
+        elif (name, value) in SILENT:
+            pass
         elif name in ("peers", "sas"):
             inner += [block for each in value for block in blocks_of_json(each)]
-        elif name != "age":
+        elif name.replace("_", "-") not in TIMES:
             own.append((name, as_text(name, value)))
     return [own, *inner]
 
@@ -398,7 +511,7 @@ def blocks_of_json(one):
 def blocks_of_text(text):
     """The same of the text, where the first word says what begins."""
     blocks = []
-    for line in text.splitlines():
+    for line in re.sub(r",\n +", ",", text).splitlines():
         words = line.split()
         begins = ("device" if not line.startswith(" ") else
                   "direction" if words[0] in ("in", "out") else
@@ -407,7 +520,7 @@ def blocks_of_text(text):
             blocks.append([])
             words = [begins, *words[begins == "name":]]
         blocks[-1] += [(word.replace("-", "_"), value) for word, value
-                       in zip(words[::2], words[1::2]) if word != "age"]
+                       in zip(words[::2], words[1::2]) if word not in TIMES]
     return blocks
 
 
@@ -420,7 +533,7 @@ def _():
     a.bhsec(sa.bhsec("bh0", "c", "out", "dscp 10-12,46 soft-packets 7 "
                                         "hard-seconds 90000"))
     a.bhsec("set bh0 fwmark 0x1f\n")
-    text = a.cli("show", "--stats").stdout
+    text = a.cli("show", "--stats", "all").stdout
     wanted = [block for device in a.show() for block in blocks_of_json(device)]
     seen = blocks_of_text(text)
     check_equal(len(seen), len(wanted), f"blocks of {text}")
@@ -438,80 +551,39 @@ def _():
     check("10.8.0.0/16" in text and tunnel.b_net4 not in text, text)
 
 
-# Words about it
-
-def read(name):
-    with open(os.path.join(SOURCE["userspace"], name), encoding="utf-8") as text:
-        return text.read()
-
-
-def help_of(verb):
-    return a.cli(*verb.split(), "--help").stdout
-
-
-def options_of(text):
-    """The words that stand first in the indented list of a help text."""
-    body = text.split("Example", 1)[0]
-    found = set()
-    for match in re.finditer(r"^  (?! )(\S+)", body, re.M):
-        word = match[1].rstrip(",")
-        first, *others = word.split("|")
-        found.add(first)
-        stem = first.split("-")[0]
-        found |= {f"{stem}-{other}" for other in others
-                  if first.startswith(("soft-", "hard-"))}
-    return found
-
-
-@case("help of the tool and of every verb: exit 0, an example, on stdout")
+@case("a standard output that is closed is told by every verb, and nothing done")
 def _():
-    for verb in ("", *VERBS):
-        result = a.cli(*verb.split(), "--help")
-        check_equal(result.stderr, "", f"{verb}: stderr")
-        example = result.stdout.split("Example", 1)
-        check(len(example) == 2 and "bhsec" in example[1], f"{verb}: no example")
+    path = key_file(new_key("aes-gcm-256").hex())
+    lines = [
+        "set bh1 window 77", "peer add bh1 closed", "peer set bh0 c keepalive 7",
+        "peer del bh0 c", f"sa add bh0 c in spi 7777 key-file {path}",
+        f"sa del bh0 b in spi {tunnel.spi_in}", "show", "show bh0 -j", "monitor",
+        "genkey", "--help", "--version", "set --help", f"-batch {path}"]
+    before = state()
+    for line in lines:
+        result = a.run(f"exec bhsec {line} >&-", check=False)
+        check_equal(result.returncode, REFUSED, f"exit status of {line}")
+        one_sentence(result, line)
+        check("output" in result.stderr, result.stderr)
+    check_equal(state(), before, "state")
 
 
-COMPLETE = """. "$1"
-function=$(complete -p bhsec | sed 's/.*-F \\([^ ]*\\).*/\\1/')
-while read -r -a words; do
-    COMP_WORDS=(bhsec "${words[@]}" "") COMP_CWORD=$((${#words[@]} + 1))
-    "$function"
-    printf '%s\\n' "${COMPREPLY[@]}"
-done"""
-COMPLETED = """
-set d
-peer
-peer add d n
-sa
-sa add d n in
-show
-show d
-monitor
-genkey
-"""
-
-
-def completed():
-    """All words that the completion offers."""
-    result = a.run(["bash", "-c", COMPLETE, "bash",
-                    f"{SOURCE['userspace']}/bhsec.bash"], input=COMPLETED)
-    return set(result.stdout.split())
-
-
-@case("man page and completion name every option of the help")
+@case("a full device is told; closed input and errors take nobody's place")
 def _():
-    options = {word for verb in VERBS for word in options_of(help_of(verb))}
-    check({"port", "endpoint", "spi", "esn", "hard-seconds", "-j"} <= options,
-          f"options: {options}")
-    # mdoc: .Fl j, .Fl -stats
-    man = re.sub(r"\bFl (?=\S)", "-", read("bhsec.8"))
-    missing = sorted(word for word in options | set(VERBS)
-                     if not re.search(rf"(?<![\w-]){re.escape(word)}(?!\w)", man))
-    check(not missing, f"the man page lacks {missing}")
-    # "key" stands in batches alone, which nobody types.
-    missing = (options | set(VERBS)) - completed() - {"key"}
-    check(not missing, f"the completion lacks {missing}")
+    for line in "show", "show -j", "genkey", "--help":
+        result = a.run(f"exec bhsec {line} >/dev/full", check=False)
+        check_equal(result.returncode, REFUSED, f"exit status of {line}")
+        check("No space left" in result.stderr, result.stderr)
+    check_equal(a.run("exec bhsec show bh1 <&- 2>&-").stdout,
+                a.cli("show", "bh1").stdout, "output")
+    batch = f"{directory}/batch"
+    with open(batch, "w", encoding="ascii") as file:
+        file.write("sa add bh0 c in spi 7777 key-file -\n")
+    for line in f"-batch {batch}", "-batch -":
+        result = a.run(f"exec bhsec {line} <&-", check=False)
+        check_equal(result.returncode, REFUSED, f"exit status of {line}")
+        one_sentence(result, line)
+        check("Bad file descriptor" in result.stderr, result.stderr)
 
 
 main()

@@ -252,6 +252,24 @@ def endpoint_missing():
         f"peer set {t.dev} {t.peer} endpoint {t.endpoint('b')}\n"))
 
 
+def peer_missing(dst):
+    """Counted at the device, for there is no peer to count it at."""
+    before = a.own_stats("bh0")
+    a.ip(f"route add {dst} dev bh0\n")
+    with a.socket(family_of(dst), socket.SOCK_DGRAM, keep=False) as sock:
+        hear_errors(sock)
+        sock.settimeout(PATIENCE)
+        sock.connect((dst, 7007))
+        sock.send(MARK)
+        try:
+            sock.recv(1)
+            raise Failure("an answer")
+        except OSError as error:
+            check_equal(error.errno, errno.EHOSTUNREACH, "error at the sender")
+    check_equal(difference(before, a.own_stats("bh0")), {"no_peer": 1},
+                "counters of the device")
+
+
 def seen_in_clear():
     """The control: the same capture and search find what is in clear."""
     capture = Capture(a, link.if_a)
@@ -280,6 +298,8 @@ for t in made:
     add_case(f"{where}: a policy of the host's, without an SA", policy_without_sa,
              t)
 add_case("peer without endpoint", endpoint_missing)
+for dst in "10.9.0.1", "fd09::1":
+    add_case(f"no peer owns {dst}", peer_missing, dst)
 add_case("device down, both directions, beside a default route: a route of worse "
          "metric refuses", device_down, made[0])
 add_case("device down: without such a route the default route would take all",

@@ -132,9 +132,7 @@ def congestion(t):
     first, second = pieces(outer, 504)
     last = piece(marked, 504, payload_length(outer), next(idents) - 1)
     check_equal(len(last), len(second), "length")
-    expected = packet[:1] + bytes([CE]) + packet[2:10] + b"\0\0" + packet[12:]
-    expected = (expected[:10] + struct.pack("!H", checksum(expected[:20]))
-                + expected[12:])
+    expected = with_checksum(packet[:1] + bytes([CE]) + packet[2:])
     comes_in(t, [expected], [first, last])
 
 

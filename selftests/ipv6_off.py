@@ -47,11 +47,11 @@ def _():
                              "rx_bytes"}, "counters that moved")
 
 
-@case("an inner IPv6 packet that nobody owns is no_route")
+@case("an inner IPv6 packet that nobody owns is no_peer")
 def _():
     before = near.own_stats("bh0")
     six("2001:db8::1")
-    check_equal(difference(before, near.own_stats("bh0")), {"no_route": 1},
+    check_equal(difference(before, near.own_stats("bh0")), {"no_peer": 1},
                 "counters")
 
 

@@ -61,8 +61,8 @@ CIPHER_TABLE = {
 CIPHERS = {name: size for name, (size, _) in CIPHER_TABLE.items()}
 
 DROPS = """no_sa auth replay malformed selector padding fragment encap dummy
-expired exhausted no_key no_endpoint no_route too_big loop down backlog nomem
-crypto""".split()
+expired exhausted no_key no_peer no_endpoint no_route too_big loop down backlog
+nomem crypto""".split()
 
 TROUBLE = re.compile(r"WARNING: |BUG|Oops|Call Trace:|refcount_t: |"
                      r"unregister_netdevice: waiting|general protection fault")
@@ -123,6 +123,7 @@ def wait_for(condition, seconds=PATIENCE, what="condition"):
 
 
 _cases = []
+on_failure = []     # what says more of a case that failed
 
 
 def case(description):
@@ -149,6 +150,8 @@ def run_case(description, function):
             ksft.print_msg(line)
         if isinstance(error, subprocess.CalledProcessError):
             ksft.print_msg(f"stderr: {error.stderr}")
+        for tell in on_failure:
+            tell()
         ksft.test_result_fail(description)
     sys.stdout.flush()
 

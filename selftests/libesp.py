@@ -74,6 +74,12 @@ def address(text):
     return socket.inet_pton(family, text)
 
 
+def with_checksum(packet):
+    """An IPv4 packet whose header's is right."""
+    total = checksum(packet[:10] + b"\0\0" + packet[12:20])
+    return packet[:10] + struct.pack("!H", total) + packet[12:]
+
+
 def ip(src, dst, protocol, payload, tos=0):
     """An IP packet, the version by its addresses."""
     source, destination = address(src), address(dst)
@@ -82,8 +88,7 @@ def ip(src, dst, protocol, payload, tos=0):
                            protocol, 64) + source + destination + payload
     head = struct.pack("!BBHHHBBH4s4s", 0x45, tos, 20 + len(payload), 0,
                        0x4000, 64, protocol, 0, source, destination)
-    return (head[:10] + struct.pack("!H", checksum(head)) + head[12:]
-            + payload)
+    return with_checksum(head + payload)
 
 
 def udp(src, dst, sport, dport, data, tos=0):
@@ -97,7 +102,20 @@ def udp(src, dst, sport, dport, data, tos=0):
               tos)
 
 
-class Wire:
+class LinkWire:
+    """Sends frames from a to b, or to all on the link."""
+
+    def __init__(self, link, target=None):
+        self.sock = link.ns_a.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        self.sock.bind((link.if_a, 0))
+        self.macs = (target or link.mac_b) + link.mac_a
+
+    def send_ip(self, packet):
+        kind = ETH_P_IPV6 if packet[0] >> 4 == 6 else ETH_P_IP
+        self.sock.send(self.macs + struct.pack("!H", kind) + packet)
+
+
+class Wire(LinkWire):
     """Sends frames as the far end of a tunnel would: from b to a."""
 
     def __init__(self, tunnel, link=None):
@@ -106,10 +124,6 @@ class Wire:
         self.sock = link.ns_b.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         self.sock.bind((link.if_b, 0))
         self.macs = link.mac_a + link.mac_b
-
-    def send_ip(self, packet):
-        kind = ETH_P_IPV6 if packet[0] >> 4 == 6 else ETH_P_IP
-        self.sock.send(self.macs + struct.pack("!H", kind) + packet)
 
     def send(self, esp, encap=None, source=None, **kw):
         """ESP in the tunnel's encapsulation, or in the one given."""
@@ -192,7 +206,5 @@ def piece(packet, start, end, ident):
     head, payload = packet[:20], packet[20:]
     field = start // 8 | 0x2000 * (end < len(payload))
     head = (head[:2] + struct.pack("!HHH", 20 + len(payload[start:end]),
-                                   ident & 0xffff, field)
-            + head[8:10] + b"\0\0" + head[12:])
-    return (head[:10] + struct.pack("!H", checksum(head)) + head[12:]
-            + payload[start:end])
+                                   ident & 0xffff, field) + head[8:])
+    return with_checksum(head + payload[start:end])

@@ -12,6 +12,21 @@ def as_shown(stats):
     return {name.replace("-", "_"): value for name, value in stats.items()}
 
 
+def unwrapped(text):
+    """The lines of what the tool shows, each with what goes on four columns
+    further in; a list goes on behind its comma."""
+    lines, begun = [], 0
+    for line in text.splitlines():
+        indent = len(line) - len(line.lstrip())
+        if lines and indent == begun + 4:
+            between = "" if lines[-1].endswith(",") else " "
+            lines[-1] += between + line.lstrip()
+        else:
+            lines.append(line)
+            begun = indent
+    return lines
+
+
 class Ns:
     """A network namespace with lo up; `with ns:` puts the thread into it."""
 
@@ -151,6 +166,12 @@ class Ns:
     def no_sa(self, dev):
         device, = self.nl.do("dev-get", ifname=dev)
         return device["no-sa"]
+
+    def xfrm_stat(self):
+        """What the kernel's own IPsec has dropped, by cause."""
+        with self, open("/proc/thread-self/net/xfrm_stat") as lines:
+            return {name: int(count) for name, count in map(str.split, lines)
+                    if int(count)}
 
     def socket(self, *args, keep=True):
         """A socket of this namespace, closed with it."""

@@ -16,6 +16,22 @@ def hear_errors(sock):
         sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
 
 
+def refused(ns, address, source=None, data=b"never"):
+    """One datagram to port 7007; the error number that its sender hears of."""
+    with ns.socket(family_of(address), socket.SOCK_DGRAM, keep=False) as sock:
+        hear_errors(sock)
+        if source:
+            sock.bind((source, 0))
+        sock.connect((address, 7007))
+        sock.send(data)
+        sock.settimeout(PATIENCE)
+        try:
+            sock.recv(1)
+        except OSError as error:
+            return error.errno
+    raise Failure("an answer")
+
+
 class Capture:
     """The frames of an interface, from the constructor to stop().
 
@@ -135,6 +151,29 @@ def path_mtu(sock, family):
     if family == 4:
         return sock.getsockopt(socket.IPPROTO_IP, IP_MTU)
     return sock.getsockopt(socket.IPPROTO_IPV6, IPV6_MTU)
+
+
+# linux/if_tun.h
+TUNSETIFF = 0x400454ca
+IFF_TUN, IFF_TAP, IFF_NAPI, IFF_NAPI_FRAGS, IFF_NO_PI = 1, 2, 0x10, 0x20, 0x1000
+
+
+class Tun:
+    """A device, and what is behind it."""
+
+    def __init__(self, ns, ifname, flags):
+        subprocess.run(["modprobe", "tun"], check=True)
+        with ns:
+            self.fd = os.open("/dev/net/tun", os.O_RDWR)
+            fcntl.ioctl(self.fd, TUNSETIFF,
+                        struct.pack("16sH22x", ifname.encode(), flags))
+        open_servers.append(self)
+
+    def send(self, data):
+        os.write(self.fd, data)
+
+    def stop(self):
+        os.close(self.fd)
 
 
 class UdpEcho:

@@ -128,7 +128,7 @@ class Tunnel:
         dev = self.dev if end == "a" else self.far_dev
         return (f"link add {dev} mtu {self.mtu} numtxqueues {self.queues} "
                 "type bhsec\n"
-                f"link set {dev} addrgenmode none\nlink set {dev} up\n")
+                f"link set {dev} up\n")
 
     def route_lines(self, end):
         """Addresses of this end's networks, and the way to the other's."""

@@ -40,6 +40,22 @@ def redirect(ifindex):
             + struct.pack("=BBhi", 0x85, 0, 0, BPF_FUNC_REDIRECT) + EXIT)
 
 
+def redirect_unicast(ifindex):
+    """What Ethernet brings for one station only: what a kernel multicasts when
+    it likes, as its MLD reports, passes."""
+    send = redirect(ifindex)
+    return (struct.pack("=BBhi", 0x61, 2 | 1 << 4, 0, 0)    # r2 = data
+            + struct.pack("=BBhi", 0x61, 3 | 1 << 4, 4, 0)  # r3 = data_end
+            + struct.pack("=BBhi", 0xbf, 4 | 2 << 4, 0, 0)  # r4 = r2 + 1
+            + struct.pack("=BBhi", 0x07, 4, 0, 1)
+            # if (r4 > r3) pass
+            + struct.pack("=BBhi", 0x2d, 4 | 3 << 4, 2 + len(send) // 8, 0)
+            + struct.pack("=BBhi", 0x71, 4 | 2 << 4, 0, 0)  # r4 = *(u8 *)r2
+            # if (r4 & 1) pass
+            + struct.pack("=BBhi", 0x45, 4, len(send) // 8, 1)
+            + send + always(XDP_PASS))
+
+
 def load(code):
     """The program's file descriptor."""
     text, license_name = (ctypes.create_string_buffer(data, len(data))

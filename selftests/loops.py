@@ -33,7 +33,7 @@ def prefix(addr):
 
 def device_lines(dev):
     return (f"link add {dev} mtu 1500 type bhsec\n"
-            f"link set {dev} addrgenmode none\nlink set {dev} up\n")
+            f"link set {dev} up\n")
 
 
 def peer_lines(dev, endpoint, encap, *inside, df="set"):
@@ -111,7 +111,8 @@ def sends_and_rests(devices, dst, least, size=100, by=""):
         counted = sum(moved.get(name, 0) for name in least)
         return moved if (counted >= PACKETS
                          and seen == totals(devices)) else None
-    return wait_for(still, what="the end of the loop")
+    return wait_for(still, what=lambda: "the end of the loop: "
+                    f"{difference(before, totals(devices))}")
 
 
 def ends(devices, dst, size=100):
@@ -244,7 +245,7 @@ def moved_away(encap, family):
     end, dst = FAR[family][0], INSIDE[family]
     x.ip(f"link add bh0 type bhsec\nlink set bh0 netns {y}\n"
          f"route add {end} via {link.address(y, family)}\n")
-    y.ip("link set bh0 mtu 1500\nlink set bh0 addrgenmode none\n"
+    y.ip("link set bh0 mtu 1500\n"
          f"link set bh0 up\nroute add {end} dev bh0\nroute add {dst} dev bh0\n")
     y.bhsec(peer_lines("bh0", end, encap, dst, end))
     ends([(y, "bh0"), (x, None)], dst)

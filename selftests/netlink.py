@@ -59,8 +59,9 @@ def state():
     devices = nl.dump("dev-get")
     peers = [nl.dump("peer-get", ifname=d["ifname"]) for d in devices]
     sas = [nl.dump("sa-get", ifname=d["ifname"]) for d in devices]
-    for one in sum(sas, []):
-        del one["age"]
+    for one in sum(peers + sas, []):
+        for word in "age", "last-received", "last-sent":
+            one.pop(word, None)
     return devices, peers, sas
 
 
@@ -117,7 +118,7 @@ def device_of(command, rest):
         ("ifindex 0", command, [("ifindex", Bad(0)), *rest]),
         ("ifindex of two bytes", command, [("ifindex", Bad(b"11")), *rest]),
         ("another kind of device", command, [("ifname", Bad("lo")), *rest]),
-        ("ifname of 16", command, [("ifname", Bad("x" * 16)), *rest]),
+        ("ifname of 128", command, [("ifname", Bad("x" * 128)), *rest]),
         ("ifname without end", command, [("ifname", Bad(b"bh0")), *rest]),
         ("ifname empty", command, [("ifname", Bad("")), *rest]),
     ]
@@ -127,7 +128,7 @@ def device_of(command, rest):
 def _():
     values = [
         ("port", 0), ("port", b"1"), ("port", b"1234"), ("port", 4501),
-        ("dev", "none"), ("dev", "x" * 16), ("dev", b"v0"), ("fwmark", b"12"),
+        ("dev", "none"), ("dev", "x" * 128), ("dev", b"v0"), ("fwmark", b"12"),
         ("fwmark", b"12345678"), ("dscp", 65), ("dscp", 255), ("dscp", b"12"),
         ("df", 3), ("df", U32_MAX), ("df", b"1"), ("local4", b""),
         ("local4", b"123"), ("local4", bytes(16)), ("local6", b"1234"),

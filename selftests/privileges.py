@@ -23,18 +23,25 @@ WRITES = [
     "peer add {dev} new", "peer add {dev} other endpoint 192.0.2.99",
     "peer set {dev} b selectors 10.99.0.0/16",
     "peer set {dev} b endpoint 192.0.2.99", "peer set {dev} b encap udp",
-    "peer set {dev} b roam on", "peer set {dev} b keepalive 20",
+    "peer set {dev} b roam on", "peer set {dev} b entropy off",
+    "peer set {dev} b keepalive 20",
     "peer del {dev} b",
     f"sa add {{dev}} b in spi 4660 cipher aes-gcm-256 key-file {key_file}",
     "sa del {dev} b in spi {spi}",
 ]
 # Those that choose how outer packets travel need the underlay's privilege.
 UNDERLAY = ("port", "dev any", "fwmark", "local ", "endpoint", "encap",
-            "roam")
+            "roam", "entropy")
 
 
 def words(line, **kw):
     return ["bhsec", *line.format(**kw).split()]
+
+
+def without_times(peer):
+    for one in peer, *peer["sas"]:
+        for word in "age", "last_received", "last_sent":
+            one.pop(word, None)
 
 
 def state(ns):
@@ -44,7 +51,8 @@ def state(ns):
         for peer in device["peers"]:
             peer.pop("stats"), peer.pop("mtu")
             for sa in peer["sas"]:
-                sa.pop("stats"), sa.pop("age"), sa.pop("seq")
+                sa.pop("stats"), sa.pop("seq")
+            without_times(peer)
         device.pop("stats"), device.pop("no_sa", None)
     return devices
 
@@ -54,9 +62,10 @@ def view(devices):
     for device in devices:
         for one in device, *device["peers"]:
             one["stats"] = list(one["stats"])
-        for sa in (sa for peer in device["peers"] for sa in peer["sas"]):
-            sa.pop("age")
-            sa["stats"] = list(sa["stats"])
+        for peer in device["peers"]:
+            without_times(peer)
+            for sa in peer["sas"]:
+                sa["stats"] = list(sa["stats"])
     return devices
 
 

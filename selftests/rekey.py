@@ -4,16 +4,12 @@
 datagram arrives once, through bhsec's counters too, which outlive the SAs."""
 
 import contextlib
-import errno
 
 from lib import *
+from libstream import *
 
 REKEYS = 50
-IN_FLIGHT = 64
-PORT = 7100
 IN, OUT = 0, 1
-# Traffic leaves the guest's two CPUs some time for the rekeys themselves.
-PAUSE = 0.001
 TRACING = "/sys/kernel/tracing"
 SEGMENT, SEGMENTS = 100, 40
 ROUNDS = 30
@@ -31,92 +27,6 @@ while not select.select([sys.stdin], [], [], 0)[0]:
     sent += {SEGMENTS}
 print(sent)
 """
-
-
-class Flow:
-    """Numbered datagrams one way, some of them always on the way.
-
-    xfrm drops a datagram whose state is deleted under it, and tells the
-    sender: it did not go out, so it goes again.
-    """
-
-    def __init__(self, src, dst, source, address, over_xfrm=False):
-        self.sent, self.over_xfrm = 0, over_xfrm
-        self.seen, self.drained_to = {}, 0
-        self.over = threading.Event()       # nothing more is sent
-        self.counted = threading.Event()    # .sent is final
-        self.rx = dst.socket(family_of(address), socket.SOCK_DGRAM)
-        self.rx.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20)
-        self.rx.settimeout(0.1)
-        self.rx.bind((address, PORT))
-        self.tx = src.socket(family_of(address), socket.SOCK_DGRAM)
-        self.tx.bind((source, 0))
-        self.tx.connect((address, PORT))
-        self.moved = threading.Semaphore(IN_FLIGHT)
-        self.error = None
-        self.threads = [threading.Thread(target=run, daemon=True)
-                        for run in (self.receive, self.send)]
-        for thread in self.threads:
-            thread.start()
-
-    def send(self):
-        try:
-            while not self.over.is_set():
-                if self.moved.acquire(timeout=0.1):
-                    self.send_one()
-                    self.sent += 1
-                    time.sleep(PAUSE)
-        except OSError as error:
-            self.error = error
-
-    def send_one(self):
-        data = struct.pack(">Q", self.sent) + bytes(92)
-        try:
-            self.tx.send(data)
-        except OSError as error:
-            if error.errno != errno.EINVAL or not self.over_xfrm:
-                raise
-            self.tx.send(data)
-
-    def receive(self):
-        patience = time.monotonic() + PATIENCE
-        while not self.counted.is_set() or len(self.seen) < self.sent:
-            try:
-                number = struct.unpack_from(">Q", self.rx.recv(2048))[0]
-                patience = time.monotonic() + PATIENCE
-            except TimeoutError:
-                if self.counted.is_set() and time.monotonic() > patience:
-                    return
-                continue
-            except OSError:
-                return      # closed, for the case has failed
-            self.seen[number] = self.seen.get(number, 0) + 1
-            self.moved.release()
-
-    def alive(self):
-        check(self.error is None, f"the sender was refused: {self.error}")
-
-    def drained(self):
-        """What was sent by now has arrived, and the next ones too."""
-        goal = self.sent + 10
-        def all_came():
-            self.alive()
-            while self.drained_to in self.seen:
-                self.drained_to += 1
-            return self.drained_to > goal
-        wait_for(all_came, what=f"datagram {self.drained_to} of {goal}")
-
-    def stop(self):
-        sender, receiver = self.threads[1], self.threads[0]
-        self.over.set()
-        sender.join()
-        self.counted.set()
-        receiver.join()
-        self.alive()
-        missing = [n for n in range(self.sent) if n not in self.seen]
-        twice = [n for n, count in self.seen.items() if count > 1]
-        check(not missing, f"{len(missing)} of {self.sent} lost: {missing[:9]}")
-        check(not twice, f"{len(twice)} arrived twice: {twice[:9]}")
 
 
 def add(ns, peer, direction, sa):

@@ -35,6 +35,8 @@ def hold_back_the_rest():
     dev = link.if_a
     # The search for a neighbour would be held back, too.
     link.know_other_end(a)
+    # As most links do: what is captured at b are datagrams, not a batch.
+    a.ip(f"link set {dev} gso_max_segs 1\n")
     a.run(["tc", "-batch", "-"], input=(
         f"qdisc add dev {dev} root handle 1: prio bands 2 priomap{' 1' * 16}\n"
         f"qdisc add dev {dev} parent 1:2 netem delay {DELAY}ms limit 10000\n"

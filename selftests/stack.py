@@ -308,7 +308,7 @@ def _():
     with Xdp(a, "bh0", always(XDP_TX), XDP_FLAGS_SKB_MODE):
         device = lambda: a.own_stats("bh0")
         before = device()
-        check_equal(wait_counted(device, before, sent_to_a())["no_route"],
+        check_equal(wait_counted(device, before, sent_to_a())["no_peer"],
                     10, "sent back")
     paths.pass_()
 

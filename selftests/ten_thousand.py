@@ -170,8 +170,9 @@ def _():
     for change in (lambda: pass_on(last, first)), (lambda: renew(name(2))):
         result = shown_beside(change, 1)
         check_equal(result.returncode, 0, f"exit status: {result.stderr}")
-        peers = re.findall(r"^  peer (\S+) .*\n    selectors (\S+)",
-                           result.stdout, re.M)
+        peers = re.findall(
+            r"^  peer (\S+) .*\n(?:      .*\n|    problems .*\n)*"
+            r"    selectors (\S+)", result.stdout, re.M)
         check_equal(len(peers), PEERS, "peers")
         check_equal(len(dict(peers)), PEERS, "different peers")
         check(has_token([(peer, nets != "none") for peer, nets in peers]),

@@ -84,15 +84,33 @@ static const char *parse_port(const char *text, uint16_t *port)
 	return NULL;
 }
 
+/* ADDR or ADDR%DEV. */
+static const char *parse_scoped(const char *text, size_t len,
+				struct address *addr, char dev[DEVICE_NAME_SIZE])
+{
+	const char *percent = memchr(text, '%', len);
+	size_t dev_len;
+
+	if (!percent)
+		return parse_address(text, len, addr);
+	dev_len = text + len - percent - 1;
+	if (!dev_len || dev_len >= DEVICE_NAME_SIZE ||
+	    memchr(percent + 1, ':', dev_len))
+		return "behind % comes a device's name, of 1 to 127 bytes";
+	memcpy(dev, percent + 1, dev_len);
+	dev[dev_len] = '\0';
+	return parse_address(text, percent - text, addr);
+}
+
 static const char *parse_bracketed(const char *text, struct address *addr,
-				   uint16_t *port)
+				   uint16_t *port, char dev[DEVICE_NAME_SIZE])
 {
 	const char *end = strchr(text, ']');
 	const char *reason;
 
 	if (!end || (end[1] && end[1] != ':'))
 		return "an IPv6 endpoint is ADDR, [ADDR] or [ADDR]:PORT";
-	reason = parse_address(text, end - text, addr);
+	reason = parse_scoped(text, end - text, addr, dev);
 	if (!reason && addr->len != 16)
 		reason = "only an IPv6 address has brackets";
 	if (reason || !end[1])
@@ -100,25 +118,62 @@ static const char *parse_bracketed(const char *text, struct address *addr,
 	return parse_port(end + 2, port);
 }
 
+/*
+ * Is it an IPv6 address with a port behind it, forgotten brackets, or an address
+ * that ends so? Both are refused, for one of the two is wrong; a last group of
+ * one or two digits looks like no port.
+ */
+static const char *check_ambiguous(const char *text)
+{
+	static char reason[2 * (INET6_ADDRSTRLEN + DEVICE_NAME_SIZE) + 80];
+	const char *last = strrchr(text, ':') + 1;
+	int len = last - 1 - text;
+	struct address addr;
+	char dev[DEVICE_NAME_SIZE];
+	bool is_address;
+	uint16_t port;
+
+	is_address = !parse_scoped(text, strlen(text), &addr, dev);
+	if ((is_address && strlen(last) < 3) || *last == '0' ||
+	    parse_port(last, &port) || parse_scoped(text, len, &addr, dev))
+		return NULL;
+	snprintf(reason, sizeof(reason), "with port %s it is [%.*s]:%s%s%s%s",
+		 last, len, text, last, is_address ? ", without [" : "",
+		 is_address ? text : "", is_address ? "]" : "");
+	return reason;
+}
+
+static const char *parse_bare(const char *text, struct address *addr,
+			      char dev[DEVICE_NAME_SIZE])
+{
+	const char *ambiguous = check_ambiguous(text);
+
+	return ambiguous ? ambiguous :
+		parse_scoped(text, strlen(text), addr, dev);
+}
+
 /**
- * parse_endpoint - A, A:P, [A6]:P, [A6] or A6
+ * parse_endpoint - A, A:P, [A6]:P, [A6] or A6; a link-local A6 is A6%DEV
  * @text: the text
  * @addr: the address
  * @port: the port, untouched if there is none
+ * @dev: name of its link, untouched if there is none
  *
- * Return: NULL, or what is wrong.
+ * Return: NULL, or what is wrong, valid until the next call.
  */
 const char *parse_endpoint(const char *text, struct address *addr,
-			   uint16_t *port)
+			   uint16_t *port, char dev[DEVICE_NAME_SIZE])
 {
 	const char *colon = strchr(text, ':');
 	const char *reason;
 
 	if (*text == '[')
-		return parse_bracketed(text + 1, addr, port);
-	if (!colon || strchr(colon + 1, ':'))
-		return parse_address(text, strlen(text), addr);
-	reason = parse_address(text, colon - text, addr);
+		return parse_bracketed(text + 1, addr, port, dev);
+	if (colon && strchr(colon + 1, ':'))
+		return parse_bare(text, addr, dev);
+	if (!colon)
+		return parse_scoped(text, strlen(text), addr, dev);
+	reason = parse_scoped(text, colon - text, addr, dev);
 	return reason ? reason : parse_port(colon + 1, port);
 }
 
@@ -163,18 +218,25 @@ const char *format_prefix(const void *bytes, size_t len, unsigned int bits,
  * @bytes: the address
  * @len: 4 or 16
  * @port: 0 if there is none
+ * @dev: name of its link, NULL if there is none
  * @text: gets the text
  *
  * Return: @text.
  */
 const char *format_endpoint(const void *bytes, size_t len, unsigned int port,
-			    char text[ADDRESS_TEXT])
+			    const char *dev, char text[ADDRESS_TEXT])
 {
-	char addr[ADDRESS_TEXT];
+	char addr[ADDRESS_TEXT], scope[IF_NAMESIZE + 1] = "";
 
+	format_address(bytes, len, addr);
+	if (dev)
+		snprintf(scope, sizeof(scope), "%%%s", dev);
 	if (!port)
-		return format_address(bytes, len, text);
-	snprintf(text, ADDRESS_TEXT, len == 16 ? "[%.*s]:%u" : "%.*s:%u",
-		 INET6_ADDRSTRLEN, format_address(bytes, len, addr), port);
+		snprintf(text, ADDRESS_TEXT, "%.*s%s", INET6_ADDRSTRLEN, addr,
+			 scope);
+	else
+		snprintf(text, ADDRESS_TEXT,
+			 len == 16 ? "[%.*s%s]:%u" : "%.*s%s:%u",
+			 INET6_ADDRSTRLEN, addr, scope, port);
 	return text;
 }

@@ -2,13 +2,17 @@
 #ifndef BHSEC_ADDRESS_H
 #define BHSEC_ADDRESS_H
 
+#include <net/if.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* Room for "[address]:port" or "address/length". */
-#define ADDRESS_TEXT (INET6_ADDRSTRLEN + 8)
+/* Room for "[address%dev]:port" or "address/length". */
+#define ADDRESS_TEXT (INET6_ADDRSTRLEN + IF_NAMESIZE + 9)
+
+/* Room for what a device can be called: its alternative names are longer. */
+#define DEVICE_NAME_SIZE 128
 
 /**
  * struct address - IPv4 or IPv6
@@ -29,13 +33,13 @@ struct prefix {
 const char *parse_address(const char *text, size_t len, struct address *addr);
 const char *parse_prefix(const char *text, size_t len, struct prefix *prefix);
 const char *parse_endpoint(const char *text, struct address *addr,
-			   uint16_t *port);
+			   uint16_t *port, char dev[DEVICE_NAME_SIZE]);
 
 const char *format_address(const void *bytes, size_t len,
 			   char text[ADDRESS_TEXT]);
 const char *format_prefix(const void *bytes, size_t len, unsigned int bits,
 			  char text[ADDRESS_TEXT]);
 const char *format_endpoint(const void *bytes, size_t len, unsigned int port,
-			    char text[ADDRESS_TEXT]);
+			    const char *dev, char text[ADDRESS_TEXT]);
 
 #endif

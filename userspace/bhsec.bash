@@ -3,34 +3,49 @@
 
 _bhsec_devices() {
 	# Bash expands the words of a list: a name can be any text, $(...) too.
-	ip -o link show "$@" 2>/dev/null |
-		sed -n 's/^[0-9]*: \([A-Za-z0-9._-]*\)[:@].*/\1/p'
+	ip link show "$@" 2>/dev/null |
+		sed -n -e 's/^[0-9]*: \([A-Za-z0-9._-]*\)[:@].*/\1/p' \
+			-e 's/^    altname \([A-Za-z0-9._-]*\)$/\1/p'
 }
 
 _bhsec_peers() {
-	bhsec show "$1" 2>/dev/null | sed -n 's/^  peer \([^ ]*\) .*/\1/p'
+	bhsec show "$1" 2>/dev/null | sed -n 's/^  peer \([^ ]*\).*/\1/p'
 }
 
 _bhsec_spis() {
 	bhsec show "$1" peer "$2" 2>/dev/null |
-		sed -n "s/^    $3 spi \([^ ]*\) .*/\1/p"
+		sed -n "s/^    $3 spi \([^ ]*\).*/\1/p"
 }
 
+# RFC 2474, 2597 and 3246
+_bhsec_dscps="be ef $(echo cs{0..7} af{1..4}{1..3})"
+
 _bhsec_ciphers='aes-gcm-128 aes-gcm-256 chacha20-poly1305 aes-ccm-128 aes-ccm-256'
+
+# The links of a link-local address that ends in %.
+_bhsec_links() {
+	local dev
+
+	[[ $current == *%* ]] || return
+	while read -r dev; do
+		echo "${current%%\%*}%$dev"
+	done < <(_bhsec_devices)
+}
 
 # The values of an option; what cannot be guessed has none.
 _bhsec_values() {
 	case $1:$2 in
 	set:dev) echo any; _bhsec_devices ;;
 	set:df) echo copy set clear ;;
-	set:dscp) echo copy be ef ;;
+	set:dscp) echo copy $_bhsec_dscps ;;
 	peer:encap) echo udp esp ;;
-	peer:roam) echo on off ;;
+	peer:endpoint) _bhsec_links ;;
+	peer:roam | peer:entropy) echo on off ;;
 	peer:selectors) echo none ;;
 	peer:local-selectors) echo any ;;
 	sa:cipher) echo $_bhsec_ciphers ;;
 	sa:esn) echo on off ;;
-	sa:dscp) echo be ef ;;
+	sa:dscp) echo $_bhsec_dscps ;;
 	esac
 }
 
@@ -45,11 +60,19 @@ _bhsec_options() {
 
 # What may follow the words of "set DEVICE ...".
 _bhsec_set() {
-	local options='port dev fwmark dscp df local window'
+	local options='port dev fwmark dscp df local window if-id'
+	local word before= last= words=()
 
+	# "if-id N shared" is one option
+	for word; do
+		[[ "$before $word" == 'if-id shared' ]] || words+=("$word")
+		before=$last last=$word
+	done
+	set -- "${words[@]}"
 	case $# in
 	0) _bhsec_devices type bhsec; echo --help ;;
 	*) if (($# % 2)); then
+		[ "$before" != if-id ] || echo shared
 		_bhsec_options "$options" "$*"
 	else
 		_bhsec_values set "${!#}"
@@ -59,7 +82,8 @@ _bhsec_set() {
 
 # What may follow the words of "peer add DEVICE NAME ...".
 _bhsec_peer() {
-	local options='endpoint encap selectors local-selectors roam keepalive'
+	local options='endpoint encap selectors local-selectors roam entropy
+		keepalive'
 
 	case $#:$1 in
 	0:*) echo add set del --help ;;
@@ -102,6 +126,7 @@ _bhsec_show() {
 	2:peer) _bhsec_peers "$1" ;;
 	*) _bhsec_options '-j --stats' "$*" ;;
 	esac
+	[ "${!#}" != --stats ] || echo all
 }
 
 # What may follow the words before the cursor.
@@ -121,18 +146,37 @@ _bhsec_next() {
 	esac
 }
 
-_bhsec() {
-	local current=${COMP_WORDS[COMP_CWORD]}
-	local previous=${COMP_WORDS[COMP_CWORD - 1]}
-	local before=("${COMP_WORDS[@]:1:COMP_CWORD - 1}")
+# Bash takes words apart at each colon, those of an address too.
+_bhsec_join() {
+	local word last=
 
-	case $previous in
+	for word; do
+		if [[ $word == :* || $last == *: ]]; then
+			joined[-1]+=$word
+		else
+			joined+=("$word")
+		fi
+		last=$word
+	done
+}
+
+_bhsec() {
+	local joined=()
+
+	_bhsec_join "${COMP_WORDS[@]:0:COMP_CWORD + 1}"
+
+	local current=${joined[-1]}
+	local before=("${joined[@]:1:${#joined[@]} - 2}")
+
+	case ${joined[-2]} in
 	key-file | -batch | --batch)
 		mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 	*)
 		mapfile -t COMPREPLY < <(compgen -W "$(_bhsec_next "${before[@]}")" \
 			-- "$current") ;;
 	esac
+	# and replaces what is behind the last one alone
+	COMPREPLY=("${COMPREPLY[@]#"${current%"${COMP_WORDS[COMP_CWORD]}"}"}")
 }
 
 complete -o filenames -F _bhsec bhsec

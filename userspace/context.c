@@ -7,6 +7,21 @@
 #include "refusal.h"
 
 /**
+ * take_stats - take --stats, or --stats all
+ * @words: the command
+ * @stats: set if it is there
+ *
+ * Return: whether it was.
+ */
+bool take_stats(struct words *words, enum stats *stats)
+{
+	if (!words_take_if(words, "--stats"))
+		return false;
+	*stats = words_take_if(words, "all") ? STATS_ALL : STATS_SAS;
+	return true;
+}
+
+/**
  * context_connect - have a conversation with the module
  * @ctx: the process
  *

@@ -9,9 +9,21 @@
 #include "words.h"
 
 /**
+ * enum stats - which counters text shows; JSON shows all
+ * @STATS_PEERS: what devices and peers have counted
+ * @STATS_SAS: what SAs have counted, too
+ * @STATS_ALL: what is zero, too
+ */
+enum stats {
+	STATS_PEERS,
+	STATS_SAS,
+	STATS_ALL,
+};
+
+/**
  * struct context - what the commands of a process share
  * @json: print JSON
- * @stats: print all counters
+ * @stats: which counters to print
  * @in_batch: the command is a line of a batch
  * @batch_on_stdin: the batch comes from standard input
  * @nl: NULL until a command needs it
@@ -19,13 +31,14 @@
  */
 struct context {
 	bool json;
-	bool stats;
+	enum stats stats;
 	bool in_batch;
 	bool batch_on_stdin;
 	struct nl *nl;
 	uint32_t buffer[REQUEST_SIZE / sizeof(uint32_t)];
 };
 
+bool take_stats(struct words *words, enum stats *stats);
 bool context_connect(struct context *ctx);
 int context_send(struct context *ctx, struct request *req);
 

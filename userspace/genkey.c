@@ -63,7 +63,8 @@ int cmd_genkey(struct context *ctx, struct words *words)
 
 	(void)ctx;
 	if (word && !names_find(&cipher_names, word, &cipher))
-		return refuse("genkey: cipher %s: must be one of %s", word,
+		return refuse("genkey: cipher %s: must be one of %s",
+			      shortened(word, strlen(word)),
 			      names_list(&cipher_names));
 	status = take_end(words, "genkey");
 	return status ? status : generate(cipher_key_len(cipher));

@@ -38,21 +38,27 @@ const char help_set[] =
 "  df copy|set|clear  DF bit of outer IPv4 packets (set)\n"
 "  local ADDR         outer source address; 0.0.0.0 or :: for any\n"
 "  window N           anti-replay window of SAs added from now on (4096)\n"
+"  if-id N [shared]   take keys from an IKE daemon: XFRM states and policies of\n"
+"                     this if_id, 0 for none; shared with an xfrm interface\n"
 "\n"
 "Example:\n"
-"  bhsec set bh0 dev eth1 local 192.0.2.1 window 16384\n";
+"  bhsec set bh0 dev eth1 local 192.0.2.1 window 16384\n"
+"  bhsec set bh0 if-id 42\n";
 
 const char help_peer[] =
 "bhsec peer add DEVICE NAME [OPTION...]: make a remote site\n"
 "bhsec peer set DEVICE NAME OPTION...:   change it; what is not given stays\n"
 "bhsec peer del DEVICE NAME:             delete it and its SAs\n"
 "\n"
-"  endpoint ADDR[:PORT]        where it is; [ADDR]:PORT for IPv6\n"
+"  endpoint ADDR[:PORT]        where it is; [ADDR]:PORT for IPv6, ADDR%DEV if\n"
+"                              link-local\n"
 "  encap udp|esp               ESP in UDP (udp), or as IP protocol 50\n"
 "  selectors PFX[,PFX]...      inner prefixes behind it; none for none\n"
 "  local-selectors PFX[,...]   inner prefixes on this side; any for all\n"
 "  roam on|off                 follow the source of authentic packets (off with\n"
 "                              an endpoint, on without)\n"
+"  entropy on|off              a UDP source port for each inner flow, between\n"
+"                              bhsec peers (off)\n"
 "  keepalive SEC               after so long a silence, for NATs; 0 for never\n"
 "\n"
 "Lists replace those that were there before.\n"
@@ -84,10 +90,10 @@ const char help_sa[] =
 "  bhsec sa add bh0 bts7 in spi 0x1001 cipher aes-gcm-256 key-file bts7.key\n";
 
 const char help_show[] =
-"bhsec show [DEVICE [peer NAME]] [-j] [--stats]: settings, state, counters\n"
+"bhsec show [DEVICE [peer NAME]] [-j] [--stats [all]]: settings, state, counters\n"
 "\n"
 "  -j, --json  as JSON, with all counters\n"
-"  --stats     all counters of peers and SAs, not only drops that happened\n"
+"  --stats     the counters of SAs too; with all, those that are zero as well\n"
 "\n"
 "It needs no privilege and prints no keys.\n"
 "\n"

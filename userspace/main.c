@@ -4,8 +4,10 @@
  * and their controllers.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "context.h"
 #include "help.h"
@@ -64,9 +66,7 @@ static void take_flags(struct context *ctx, struct words *words)
 	for (;;) {
 		if (words_take_if(words, "-j") || words_take_if(words, "--json"))
 			ctx->json = true;
-		else if (words_take_if(words, "--stats"))
-			ctx->stats = true;
-		else
+		else if (!take_stats(words, &ctx->stats))
 			return;
 	}
 }
@@ -114,7 +114,8 @@ static int run_words(struct context *ctx, struct words *words)
  */
 int run_command(struct context *ctx, struct words *words)
 {
-	bool json = ctx->json, stats = ctx->stats;
+	enum stats stats = ctx->stats;
+	bool json = ctx->json;
 	int status;
 
 	take_flags(ctx, words);
@@ -123,6 +124,30 @@ int run_command(struct context *ctx, struct words *words)
 	ctx->json = json;
 	ctx->stats = stats;
 	return status;
+}
+
+/*
+ * What is opened later would get the number of a closed stream: the kernel
+ * would be sent the results, a batch would be read for a key. Returns whether
+ * the stream was open; in its place is now what fails as it did.
+ */
+static bool hold_stream(int fd)
+{
+	if (fcntl(fd, F_GETFD) >= 0)
+		return true;
+	/* the smallest number that is free is this one */
+	open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+	return false;
+}
+
+static bool hold_streams(void)
+{
+	bool open_output;
+
+	hold_stream(STDIN_FILENO);
+	open_output = hold_stream(STDOUT_FILENO);
+	hold_stream(STDERR_FILENO);
+	return open_output;
 }
 
 /* What could not be written was not done. */
@@ -144,6 +169,8 @@ int main(int argc, char **argv)
 	};
 	int status;
 
+	if (!hold_streams())
+		return refuse("output: %s", strerror(EBADF));
 	status = check_output(run_command(&ctx, &words));
 	nl_close(ctx.nl);
 	return status;

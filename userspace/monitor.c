@@ -14,11 +14,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "address.h"
 #include "context.h"
 #include "message.h"
 #include "names.h"
 #include "output.h"
+#include "print.h"
 
 /* A burst of events waits here while the reader is busy. */
 #define RECEIVE_BUFFER (4 << 20)
@@ -37,24 +37,6 @@ static void print_time(struct output *out)
 	snprintf(text, sizeof(text), "%s.%03ld%.3s:%s", day,
 		 now.tv_nsec / 1000000, zone, zone + 3);
 	out_named(out, "time", NULL, text);
-}
-
-static void print_string(struct output *out, const char *key, const char *word,
-			 const struct nlattr *attr)
-{
-	if (attr)
-		out_named(out, key, word, mnl_attr_get_str(attr));
-}
-
-static void print_address(struct output *out, const char *key, const char *word,
-			  const struct nlattr *attr)
-{
-	char text[ADDRESS_TEXT];
-
-	if (attr)
-		out_named(out, key, word,
-			  format_address(mnl_attr_get_payload(attr),
-					 mnl_attr_get_payload_len(attr), text));
 }
 
 static void print_suppressed(struct output *out, const struct nlattr *attr)
@@ -83,7 +65,9 @@ static void print_attrs(struct output *out, const struct nlattr **attrs)
 			   mnl_attr_get_u64(attrs[BHSEC_A_EVENT_SEQ]));
 	print_address(out, "src", NULL, attrs[BHSEC_A_EVENT_SRC]);
 	print_address(out, "dst", ">", attrs[BHSEC_A_EVENT_DST]);
+	print_address(out, "from", "from", attrs[BHSEC_A_EVENT_FROM]);
 	print_suppressed(out, attrs[BHSEC_A_EVENT_SUPPRESSED]);
+	print_string(out, "reason", "reason", attrs[BHSEC_A_EVENT_REASON]);
 }
 
 static void print_event(struct output *out, const struct nlmsghdr *nlh)

@@ -57,6 +57,33 @@ static const char *const states[] = {
 
 const struct names state_names = NAMES(states);
 
+static const char *const origins[] = {
+	[BHSEC_ORIGIN_HAND] = "hand",
+	[BHSEC_ORIGIN_IKE] = "ike",
+};
+
+const struct names origin_names = NAMES(origins);
+
+static const char *const doors[] = {
+	[BHSEC_DOOR_EARLY] = "early",
+	[BHSEC_DOOR_UNUSED] = "unused",
+	[BHSEC_DOOR_GRO] = "gro",
+	[BHSEC_DOOR_BATCH] = "batch",
+	[BHSEC_DOOR_NETFILTER] = "netfilter",
+	[BHSEC_DOOR_INGRESS] = "ingress",
+	[BHSEC_DOOR_CAPTURE] = "capture",
+	[BHSEC_DOOR_XDP] = "xdp",
+	[BHSEC_DOOR_DEVICE] = "device",
+	[BHSEC_DOOR_VLAN] = "vlan",
+	[BHSEC_DOOR_TUNNEL] = "tunnel",
+	[BHSEC_DOOR_VRF] = "vrf",
+	[BHSEC_DOOR_RPS] = "rps",
+	[BHSEC_DOOR_POLICY] = "policy",
+	[BHSEC_DOOR_ROUTE] = "route",
+};
+
+const struct names door_names = NAMES(doors);
+
 static const char *const events[] = {
 	[BHSEC_EVENT_NO_SA] = "no_sa",
 	[BHSEC_EVENT_AUTH] = "auth",
@@ -66,9 +93,18 @@ static const char *const events[] = {
 	[BHSEC_EVENT_PADDING] = "padding",
 	[BHSEC_EVENT_FRAGMENT] = "fragment",
 	[BHSEC_EVENT_ENCAP] = "encap",
+	[BHSEC_EVENT_ICMP_PORT] = "icmp_port",
+	[BHSEC_EVENT_ICMP_HOST] = "icmp_host",
+	[BHSEC_EVENT_ICMP_NET] = "icmp_net",
+	[BHSEC_EVENT_ICMP_PROHIBITED] = "icmp_prohibited",
+	[BHSEC_EVENT_ICMP_TOO_BIG] = "icmp_too_big",
 	[BHSEC_EVENT_SOFT] = "soft",
 	[BHSEC_EVENT_EXPIRED] = "expired",
 	[BHSEC_EVENT_EXHAUSTED] = "exhausted",
+	[BHSEC_EVENT_ADOPTED] = "adopted",
+	[BHSEC_EVENT_RELEASED] = "released",
+	[BHSEC_EVENT_REFUSED] = "refused",
+	[BHSEC_EVENT_MAPPING] = "mapping",
 };
 
 const struct names event_names = NAMES(events);
@@ -90,6 +126,7 @@ const char *const stats_names[BHSEC_A_STATS_MAX + 1] = {
 	[BHSEC_A_STATS_EXPIRED] = "expired",
 	[BHSEC_A_STATS_EXHAUSTED] = "exhausted",
 	[BHSEC_A_STATS_NO_KEY] = "no_key",
+	[BHSEC_A_STATS_NO_PEER] = "no_peer",
 	[BHSEC_A_STATS_NO_ENDPOINT] = "no_endpoint",
 	[BHSEC_A_STATS_NO_ROUTE] = "no_route",
 	[BHSEC_A_STATS_TOO_BIG] = "too_big",
@@ -98,6 +135,14 @@ const char *const stats_names[BHSEC_A_STATS_MAX + 1] = {
 	[BHSEC_A_STATS_BACKLOG] = "backlog",
 	[BHSEC_A_STATS_NOMEM] = "nomem",
 	[BHSEC_A_STATS_CRYPTO] = "crypto",
+};
+
+const char *const icmp_names[BHSEC_A_ICMP_MAX + 1] = {
+	[BHSEC_A_ICMP_PORT] = "icmp_port",
+	[BHSEC_A_ICMP_HOST] = "icmp_host",
+	[BHSEC_A_ICMP_NET] = "icmp_net",
+	[BHSEC_A_ICMP_PROHIBITED] = "icmp_prohibited",
+	[BHSEC_A_ICMP_TOO_BIG] = "icmp_too_big",
 };
 
 /* Key and salt (RFC 4106 8.1, RFC 7634 2, RFC 4309 7.1). */

@@ -23,10 +23,13 @@ extern const struct names encap_names;
 extern const struct names df_names;
 extern const struct names cipher_names;
 extern const struct names state_names;
+extern const struct names origin_names;
+extern const struct names door_names;
 extern const struct names event_names;
 
 /* By BHSEC_A_STATS_*; the word of BHSEC_A_STATS_PAD is NULL. */
 extern const char *const stats_names[BHSEC_A_STATS_MAX + 1];
+extern const char *const icmp_names[BHSEC_A_ICMP_MAX + 1];
 
 bool names_find(const struct names *names, const char *word, uint32_t *value);
 const char *names_word(const struct names *names, uint32_t value);

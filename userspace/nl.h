@@ -39,16 +39,20 @@ struct nl_error {
 	char sentence[256];
 };
 
+struct nl_block;
+
 /**
  * struct nl_records - the objects that an answer is made of
- * @record: copies of their messages
+ * @record: their messages
  * @count: number of them
  * @room: of @record
+ * @block: where copies of these are, the last block first
  */
 struct nl_records {
-	struct nlmsghdr **record;
+	const struct nlmsghdr **record;
 	size_t count;
 	size_t room;
+	struct nl_block *block;
 };
 
 struct nl *nl_open(void);
@@ -58,6 +62,7 @@ struct nl_error nl_do(struct nl *nl, struct request *req,
 struct nl_error nl_dump(struct nl *nl, struct request *req,
 			struct nl_records *records);
 void nl_records_free(struct nl_records *records);
+const struct nlattr *nl_find(const struct nlmsghdr *nlh, uint16_t type);
 void nl_attrs(const struct nlmsghdr *nlh, const struct nlattr **attrs,
 	      unsigned int max);
 void nl_nested(const struct nlattr *nest, const struct nlattr **attrs,

@@ -3,7 +3,6 @@
  * The options of a command, by table, and the words that name its object.
  */
 #include <inttypes.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -86,6 +85,17 @@ static const struct option *find_option(const struct option *options,
 	return NULL;
 }
 
+/* The word that may follow the value. */
+static const char *take_then(struct words *words, const struct option *option,
+			     struct request *req)
+{
+	const uint8_t on = 1;
+
+	if (!option->then || !words_take_if(words, option->then))
+		return NULL;
+	return request_put(req, option->then_attr, sizeof(on), &on);
+}
+
 static int take_option(struct words *words, const struct option *option,
 		       struct request *req)
 {
@@ -100,10 +110,24 @@ static int take_option(struct words *words, const struct option *option,
 		return misuse("%s: %s needs a value", req->subject, said.word);
 	said.len = strlen(said.text);
 	reason = option->put(req, option, &said);
+	if (!reason)
+		reason = take_then(words, option, req);
 	if (reason)
 		return refuse_said(req, &said, reason, "");
 	request_said(req, &said);
 	return 0;
+}
+
+static int refuse_word(const struct option *options, unsigned int count,
+		       const char *word, const struct request *req)
+{
+	unsigned int i;
+
+	for (i = 0; i < count; i++)
+		if (options[i].then && strcmp(options[i].then, word) == 0)
+			return misuse("%s: %s has its place right behind %s and its value",
+				      req->subject, word, options[i].word);
+	return misuse("%s: %s is no option", req->subject, quoted(word));
 }
 
 /**
@@ -126,8 +150,7 @@ int options_take(struct words *words, const struct option *options,
 	while ((word = words_take(words))) {
 		option = find_option(options, count, word);
 		if (!option)
-			return misuse("%s: %s is no option", req->subject,
-				      quoted(word));
+			return refuse_word(options, count, word, req);
 		bit = 1ULL << (option - options);
 		if (seen & bit)
 			return misuse("%s: %s is given twice", req->subject,
@@ -153,9 +176,10 @@ int take_device(struct words *words, const char *command, char **device)
 	*device = words_take(words);
 	if (!*device)
 		return misuse("%s: the device is missing", command);
-	if (!**device || strlen(*device) >= IF_NAMESIZE)
-		return refuse("%s: device '%s': a name has 1 to %d bytes",
-			      command, *device, IF_NAMESIZE - 1);
+	if (!**device || strlen(*device) >= DEVICE_NAME_SIZE)
+		return refuse("%s: device '%s': a name has 1 to %d bytes", command,
+			      shortened(*device, strlen(*device)),
+			      DEVICE_NAME_SIZE - 1);
 	return 0;
 }
 
@@ -187,7 +211,9 @@ int take_peer(struct words *words, const char *command, char **peer)
 	if (!*peer)
 		return misuse("%s: the peer's name is missing", command);
 	reason = check_name(*peer);
-	return reason ? refuse("peer %s: %s", *peer, reason) : 0;
+	if (!reason)
+		return 0;
+	return refuse("peer %s: %s", shortened(*peer, strlen(*peer)), reason);
 }
 
 /**

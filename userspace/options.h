@@ -18,6 +18,8 @@
  * @min: least number allowed
  * @max: greatest number allowed
  * @names: words allowed
+ * @then: a word that may follow the value, or NULL
+ * @then_attr: type of the attribute, one byte, that it sets to 1
  */
 struct option {
 	const char *word;
@@ -28,6 +30,8 @@ struct option {
 	uint64_t min;
 	uint64_t max;
 	const struct names *names;
+	const char *then;
+	uint16_t then_attr;
 };
 
 /* The rows of a table of options for the commonest kinds. */

@@ -6,20 +6,108 @@
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/param.h>
+#include <unistd.h>
 
 #include "output.h"
 
 #define KEY_MAX 32
 
-/* What stands between two values of text, and the word; NULL for none. */
-static void put_word(struct output *out, const char *word)
+/* A line as wide as this can be read anywhere. */
+#define USUAL_WIDTH 80
+
+/* How much further in than its line what does not fit into it begins. */
+#define HANG 4
+
+/* Digits of the largest number, and a zero. */
+#define NUMBER_MAX 21
+
+/**
+ * out_flush - give stdio what was said so far
+ * @out: the result
+ */
+void out_flush(struct output *out)
 {
-	if (out->begun)
-		putchar(' ');
+	fwrite(out->buffer, 1, out->used, stdout);
+	out->used = 0;
+}
+
+/* A call of stdio costs more than the few bytes of a word or a number. */
+static void put_bytes(struct output *out, const char *bytes, size_t len)
+{
+	if (len > sizeof(out->buffer) - out->used)
+		out_flush(out);
+	if (len > sizeof(out->buffer)) {
+		fwrite(bytes, 1, len, stdout);
+		return;
+	}
+	memcpy(out->buffer + out->used, bytes, len);
+	out->used += len;
+}
+
+static void put_text(struct output *out, const char *text, size_t len)
+{
+	put_bytes(out, text, len);
+	out->column += len;
+}
+
+static void begin_line(struct output *out, unsigned int indent)
+{
+	static const char blank[] = "          ";
+
+	out->column = 0;
+	while (out->column < indent)
+		put_text(out, blank, MIN(indent - out->column, sizeof(blank) - 1));
+}
+
+/* The line goes on in the next one. */
+static void go_on(struct output *out)
+{
+	put_bytes(out, "\n", 1);
+	begin_line(out, out->indent + HANG);
+}
+
+/* Does this go into the line that is begun, a space or a comma beside it? */
+static bool fits(const struct output *out, size_t len)
+{
+	return !out->width || out->column + 1 + len <= out->width;
+}
+
+/*
+ * A word, if any, and its value, behind a space or on a new line, with room for
+ * what may follow without a space.
+ */
+static void put(struct output *out, const char *word, const char *value,
+		size_t more)
+{
+	size_t word_len = word ? strlen(word) + 1 : 0, len = strlen(value);
+
+	if (out->begun && fits(out, word_len + len + more))
+		put_text(out, " ", 1);
+	else if (out->begun)
+		go_on(out);
 	out->begun = true;
-	if (word)
-		printf("%s ", word);
+	if (word) {
+		put_text(out, word, word_len - 1);
+		put_text(out, " ", 1);
+	}
+	put_text(out, value, len);
+}
+
+/* Decimal digits; returns the first of them. */
+static const char *format_number(uint64_t value, char text[NUMBER_MAX])
+{
+	char *digit = text + NUMBER_MAX - 1;
+
+	*digit = '\0';
+	do {
+		*--digit = '0' + value % 10;
+		value /= 10;
+	} while (value);
+	return digit;
 }
 
 static void make_key(const char *word, char *key)
@@ -68,6 +156,19 @@ static void close_json(struct output *out)
 }
 
 /**
+ * out_wrap - have lines of text end where the terminal does
+ * @out: the result, before its first line
+ */
+void out_wrap(struct output *out)
+{
+	struct winsize size;
+
+	out->width = USUAL_WIDTH;
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col)
+		out->width = size.ws_col;
+}
+
+/**
  * out_line - begin a line of text
  * @out: the result
  * @indent: by how many steps
@@ -77,8 +178,9 @@ void out_line(struct output *out, unsigned int indent)
 	if (out->json)
 		return;
 	if (out->begun)
-		putchar('\n');
-	printf("%*s", 2 * (int)indent, "");
+		put_bytes(out, "\n", 1);
+	out->indent = 2 * indent;
+	begin_line(out, out->indent);
 	out->begun = false;
 }
 
@@ -89,8 +191,9 @@ void out_line(struct output *out, unsigned int indent)
 void out_end(struct output *out)
 {
 	if (out->begun)
-		putchar('\n');
+		put_bytes(out, "\n", 1);
 	out->begun = false;
+	out_flush(out);
 }
 
 /**
@@ -145,12 +248,10 @@ void out_object_end(struct output *out)
 void out_named(struct output *out, const char *key, const char *word,
 	       const char *value)
 {
-	if (out->json) {
+	if (out->json)
 		add(out, key, json_object_new_string(value));
-		return;
-	}
-	put_word(out, word);
-	fputs(value, stdout);
+	else
+		put(out, word, value, 0);
 }
 
 /**
@@ -165,6 +266,26 @@ void out_string(struct output *out, const char *word, const char *value)
 }
 
 /**
+ * out_quoted - a string that may have blanks in it
+ * @out: the result
+ * @word: its word
+ * @value: the string
+ */
+void out_quoted(struct output *out, const char *word, const char *value)
+{
+	char *text;
+
+	if (out->json) {
+		out_string(out, word, value);
+		return;
+	}
+	if (asprintf(&text, "\"%s\"", value) < 0)
+		return;
+	out_string(out, word, text);
+	free(text);
+}
+
+/**
  * out_number - a number
  * @out: the result
  * @word: its word
@@ -172,12 +293,12 @@ void out_string(struct output *out, const char *word, const char *value)
  */
 void out_number(struct output *out, const char *word, uint64_t value)
 {
-	if (out->json) {
+	char text[NUMBER_MAX];
+
+	if (out->json)
 		add(out, word, json_object_new_uint64(value));
-		return;
-	}
-	put_word(out, word);
-	printf("%" PRIu64, value);
+	else
+		put(out, word, format_number(value, text), 0);
 }
 
 /**
@@ -188,12 +309,14 @@ void out_number(struct output *out, const char *word, uint64_t value)
  */
 void out_hex(struct output *out, const char *word, uint64_t value)
 {
+	char text[NUMBER_MAX];
+
 	if (out->json) {
 		out_number(out, word, value);
 		return;
 	}
-	put_word(out, word);
-	printf("0x%" PRIx64, value);
+	snprintf(text, sizeof(text), "0x%" PRIx64, value);
+	put(out, word, text, 0);
 }
 
 /**
@@ -204,28 +327,35 @@ void out_hex(struct output *out, const char *word, uint64_t value)
  */
 void out_switch(struct output *out, const char *word, bool value)
 {
-	if (out->json) {
+	if (out->json)
 		add(out, word, json_object_new_boolean(value));
-		return;
-	}
-	put_word(out, word);
-	fputs(value ? "on" : "off", stdout);
+	else
+		out_string(out, word, value ? "on" : "off");
 }
 
 /**
  * out_none - a value that is absent
  * @out: the result
  * @word: its word
- * @text: what text says instead; JSON says null
+ * @text: what text says instead, NULL if nothing; JSON says null
  */
 void out_none(struct output *out, const char *word, const char *text)
 {
-	if (out->json) {
+	if (out->json)
 		add(out, word, NULL);
-		return;
-	}
-	put_word(out, word);
-	fputs(text, stdout);
+	else if (text)
+		out_string(out, word, text);
+}
+
+/**
+ * out_word - a word that says what follows, which JSON's keys do
+ * @out: the result
+ * @word: the word
+ */
+void out_word(struct output *out, const char *word)
+{
+	if (!out->json)
+		put(out, NULL, word, 0);
 }
 
 /**
@@ -238,8 +368,7 @@ void out_list(struct output *out, const char *word)
 	if (out->json)
 		out_array(out, word);
 	else
-		put_word(out, word);
-	out->begun = false;
+		out->list = word;
 }
 
 /**
@@ -253,10 +382,15 @@ void out_member(struct output *out, const char *value)
 		add(out, NULL, json_object_new_string(value));
 		return;
 	}
-	if (out->begun)
-		putchar(',');
-	out->begun = true;
-	fputs(value, stdout);
+	if (out->list) {
+		put(out, out->list, value, strlen(","));
+		out->list = NULL;
+		return;
+	}
+	put_text(out, ",", 1);
+	if (!fits(out, strlen(value)))
+		go_on(out);
+	put_text(out, value, strlen(value));
 }
 
 /**
@@ -270,9 +404,9 @@ void out_list_end(struct output *out, const char *none)
 		out_array_end(out);
 		return;
 	}
-	if (!out->begun)
-		fputs(none, stdout);
-	out->begun = true;
+	if (out->list)
+		out_string(out, out->list, none);
+	out->list = NULL;
 }
 
 static unsigned int last_of_run(uint64_t mask, unsigned int first)
@@ -286,28 +420,41 @@ static void out_range(struct output *out, unsigned int first, unsigned int last)
 {
 	char text[16];
 
-	if (out->json) {
-		for (; first <= last; first++)
-			add(out, NULL, json_object_new_int(first));
-		return;
-	}
 	snprintf(text, sizeof(text), first == last ? "%u" : "%u-%u", first, last);
 	out_member(out, text);
 }
 
 /**
- * out_ranges - a set of numbers, in text by ranges
+ * out_bits - a set of numbers, one by one, which text does not show
  * @out: the result
- * @word: its word
+ * @key: JSON's key
+ * @mask: bit N is set for number N
+ */
+void out_bits(struct output *out, const char *key, uint64_t mask)
+{
+	unsigned int i;
+
+	out_array(out, key);
+	for (i = 0; out->json && i < 64; i++)
+		if (mask & 1ULL << i)
+			out_number(out, NULL, i);
+	out_array_end(out);
+}
+
+/**
+ * out_ranges - a set of numbers by ranges
+ * @out: the result
+ * @key: JSON's key
+ * @word: the text's word
  * @mask: bit N is set for number N
  * @none: what text says of an empty one
  */
-void out_ranges(struct output *out, const char *word, uint64_t mask,
-		const char *none)
+void out_ranges(struct output *out, const char *key, const char *word,
+		uint64_t mask, const char *none)
 {
 	unsigned int first, last;
 
-	out_list(out, word);
+	out_list(out, out->json ? key : word);
 	for (first = 0; first < 64; first = last + 1) {
 		last = first;
 		if (!(mask & 1ULL << first))

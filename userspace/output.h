@@ -3,6 +3,7 @@
 #define BHSEC_OUTPUT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct json_object;
@@ -13,17 +14,31 @@ struct json_object;
 /**
  * struct output - where a result has got to, as text or as JSON
  * @json: which of the two
- * @begun: text, something stands on this line or in this list
+ * @begun: text, something stands on this line
+ * @width: text, columns of a line; 0 for any number
+ * @indent: text, where this line began
+ * @column: text, where the next character goes
+ * @list: text, the word of a list that has no member yet, or NULL
  * @depth: JSON, how many objects and arrays are open
  * @open: JSON, these, from the outermost to the innermost
+ * @used: bytes of @buffer
+ * @buffer: what stdio has not got yet
  */
 struct output {
 	bool json;
 	bool begun;
+	unsigned int width;
+	unsigned int indent;
+	unsigned int column;
+	const char *list;
 	unsigned int depth;
 	struct json_object *open[OUTPUT_DEPTH];
+	size_t used;
+	char buffer[4096];
 };
 
+void out_flush(struct output *out);
+void out_wrap(struct output *out);
 void out_line(struct output *out, unsigned int indent);
 void out_end(struct output *out);
 void out_array(struct output *out, const char *key);
@@ -34,15 +49,18 @@ void out_object_end(struct output *out);
 void out_string(struct output *out, const char *word, const char *value);
 void out_named(struct output *out, const char *key, const char *word,
 	       const char *value);
+void out_quoted(struct output *out, const char *word, const char *value);
 void out_number(struct output *out, const char *word, uint64_t value);
 void out_hex(struct output *out, const char *word, uint64_t value);
 void out_switch(struct output *out, const char *word, bool value);
 void out_none(struct output *out, const char *word, const char *text);
+void out_word(struct output *out, const char *word);
 
 void out_list(struct output *out, const char *word);
 void out_member(struct output *out, const char *value);
 void out_list_end(struct output *out, const char *none);
-void out_ranges(struct output *out, const char *word, uint64_t mask,
-		const char *none);
+void out_bits(struct output *out, const char *key, uint64_t mask);
+void out_ranges(struct output *out, const char *key, const char *word,
+		uint64_t mask, const char *none);
 
 #endif

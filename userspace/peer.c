@@ -15,11 +15,14 @@ static const char *put_endpoint(struct request *req,
 {
 	struct address addr;
 	const char *reason;
+	char dev[DEVICE_NAME_SIZE] = "";
 	uint16_t port = 0;
 
-	reason = parse_endpoint(said->text, &addr, &port);
+	reason = parse_endpoint(said->text, &addr, &port, dev);
 	if (!reason)
 		reason = request_put(req, option->attr, addr.len, addr.bytes);
+	if (!reason && *dev)
+		reason = request_put_text(req, BHSEC_A_PEER_ENDPOINT_DEV, dev);
 	if (reason || !port)
 		return reason;
 	return request_put(req, BHSEC_A_PEER_ENDPOINT_PORT, sizeof(port), &port);
@@ -87,6 +90,7 @@ static const struct option options[] = {
 	{ .word = "local-selectors", .put = put_selectors,
 	  .attr = BHSEC_A_PEER_LOCAL_SELECTORS },
 	OPTION_NAME("roam", BHSEC_A_PEER_ROAM, 1, &switch_names),
+	OPTION_NAME("entropy", BHSEC_A_PEER_ENTROPY, 1, &switch_names),
 	OPTION_NUMBER("keepalive", BHSEC_A_PEER_KEEPALIVE, 2, 0, UINT16_MAX),
 };
 

@@ -9,22 +9,27 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "attr.h"
 #include "message.h"
 #include "refusal.h"
+#include "words.h"
 
 /* Who holds it: a sentence's end such as ", held by peer bts3 of bh0". */
 struct holder {
-	char text[128];
+	char text[320];
 };
+
+/* As many selectors of a peer are told in a sentence. */
+#define SELECTORS_TOLD 3
 
 static const struct nlattr *find_attr(const struct request *req, uint16_t type)
 {
-	const struct nlattr *attr;
+	return nl_find(req->nlh, type);
+}
 
-	mnl_attr_for_each(attr, req->nlh, GENL_HDRLEN)
-		if (mnl_attr_get_type(attr) == type)
-			return attr;
-	return NULL;
+static bool is_at(const struct request *req, uint16_t type, uint32_t offset)
+{
+	return (char *)find_attr(req, type) == (char *)req->nlh + offset;
 }
 
 static uint8_t command_of(const struct request *req)
@@ -173,22 +178,123 @@ static void find_port(struct nl *nl, const struct request *req,
 	nl_records_free(&devices);
 }
 
+/* The other device here that has the if-id of a request. */
+static void find_if_id(struct nl *nl, const struct request *req,
+		       struct holder *holder)
+{
+	uint32_t if_id = mnl_attr_get_u32(find_attr(req, BHSEC_A_DEVICE_IF_ID));
+	const struct nlattr *attrs[BHSEC_A_DEVICE_MAX + 1];
+	struct nl_records devices = {};
+	size_t i;
+
+	dump(nl, BHSEC_CMD_DEV_GET, 0, NULL, &devices);
+	for (i = 0; i < devices.count; i++) {
+		nl_attrs(devices.record[i], attrs, BHSEC_A_DEVICE_MAX);
+		if (attrs[BHSEC_A_DEVICE_IF_ID] &&
+		    mnl_attr_get_u32(attrs[BHSEC_A_DEVICE_IF_ID]) == if_id)
+			snprintf(holder->text, sizeof(holder->text), ", %s",
+				 mnl_attr_get_str(attrs[BHSEC_A_DEVICE_IFNAME]));
+	}
+	nl_records_free(&devices);
+}
+
+static void append(struct holder *holder, const char *text)
+{
+	size_t len = strlen(holder->text);
+
+	snprintf(holder->text + len, sizeof(holder->text) - len, "%s", text);
+}
+
+static void append_endpoint(struct holder *holder, const struct nlattr **peer)
+{
+	char text[ADDRESS_TEXT];
+	const char *endpoint = attr_endpoint(peer, text);
+
+	append(holder, endpoint ? ", with endpoint " : ", without endpoint");
+	if (endpoint)
+		append(holder, endpoint);
+}
+
+static void append_selectors(struct holder *holder, const struct nlattr *list)
+{
+	const struct nlattr *prefix;
+	char text[ADDRESS_TEXT];
+	unsigned int count = 0;
+
+	mnl_attr_for_each_nested(prefix, list) {
+		if (count == SELECTORS_TOLD) {
+			append(holder, ",...");
+			break;
+		}
+		append(holder, count++ ? "," : ", selectors ");
+		append(holder, attr_prefix(prefix, text));
+	}
+	if (!count)
+		append(holder, ", no selectors");
+}
+
+/* A request about the peer that another one is about. */
+static void name_peer(const struct request *req, uint16_t ifname, uint16_t name,
+		      struct request *get)
+{
+	request_put_text(get, ifname,
+			 mnl_attr_get_str(find_attr(req, BHSEC_A_PEER_IFNAME)));
+	request_put_text(get, name,
+			 mnl_attr_get_str(find_attr(req, BHSEC_A_PEER_NAME)));
+}
+
+static void append_sas(struct nl *nl, const struct request *req,
+		       struct holder *holder)
+{
+	uint32_t buffer[REQUEST_NAME_SIZE / sizeof(uint32_t)];
+	struct nl_records sas = {};
+	struct request get;
+	char text[32];
+
+	request_begin(&get, buffer, sizeof(buffer), BHSEC_CMD_SA_GET);
+	name_peer(req, BHSEC_A_SA_IFNAME, BHSEC_A_SA_PEER, &get);
+	if (!nl_dump(nl, &get, &sas).code) {
+		snprintf(text, sizeof(text), " and %zu SA%s", sas.count,
+			 sas.count == 1 ? "" : "s");
+		append(holder, text);
+	}
+	nl_records_free(&sas);
+}
+
+/* What the peer that a request wants to make has already. */
+static void find_peer(struct nl *nl, const struct request *req,
+		      struct holder *holder)
+{
+	uint32_t buffer[REQUEST_NAME_SIZE / sizeof(uint32_t)];
+	const struct nlattr *attrs[BHSEC_A_PEER_MAX + 1];
+	struct nl_records peers = {};
+	struct request get;
+
+	request_begin(&get, buffer, sizeof(buffer), BHSEC_CMD_PEER_GET);
+	name_peer(req, BHSEC_A_PEER_IFNAME, BHSEC_A_PEER_NAME, &get);
+	if (!nl_do(nl, &get, &peers).code && peers.count) {
+		nl_attrs(peers.record[0], attrs, BHSEC_A_PEER_MAX);
+		append_endpoint(holder, attrs);
+		append_selectors(holder, attrs[BHSEC_A_PEER_SELECTORS]);
+		append_sas(nl, req, holder);
+	}
+	append(holder, "; 'peer set' changes it");
+	nl_records_free(&peers);
+}
+
 /* The prefix within a nest of prefixes that an offset lies in, as text. */
 static bool format_member(const struct request *req, const struct said *said,
 			  uint32_t offset, char text[ADDRESS_TEXT])
 {
 	const struct nlattr *list = (void *)((char *)req->nlh + said->begin);
-	const struct nlattr *prefix, *attrs[BHSEC_A_PREFIX_MAX + 1];
+	const struct nlattr *prefix;
 	uint32_t begin;
 
 	mnl_attr_for_each_nested(prefix, list) {
 		begin = (char *)prefix - (char *)req->nlh;
 		if (offset < begin || offset >= begin + prefix->nla_len)
 			continue;
-		nl_nested(prefix, attrs, BHSEC_A_PREFIX_MAX);
-		format_prefix(mnl_attr_get_payload(attrs[BHSEC_A_PREFIX_ADDR]),
-			      mnl_attr_get_payload_len(attrs[BHSEC_A_PREFIX_ADDR]),
-			      mnl_attr_get_u8(attrs[BHSEC_A_PREFIX_LEN]), text);
+		attr_prefix(prefix, text);
 		return true;
 	}
 	return false;
@@ -233,6 +339,10 @@ static uint32_t find_holder(struct nl *nl, const struct request *req,
 		if (strcmp(said->word, "spi") == 0)
 			find_spi(nl, req, holder);
 		break;
+	case BHSEC_CMD_DEV_SET:
+		if (strcmp(said->word, "if-id") == 0)
+			find_if_id(nl, req, holder);
+		break;
 	}
 	return shared ? (char *)shared - (char *)req->nlh : 0;
 }
@@ -252,9 +362,9 @@ int refuse_said(const struct request *req, const struct said *said,
 	if (!said->text)
 		return refuse("%s: %s: %s%s", req->subject, said->word,
 			      sentence, tail);
-	return refuse("%s: %s%s%.*s: %s%s", req->subject,
+	return refuse("%s: %s%s%s: %s%s", req->subject,
 		      said->word ? said->word : "", said->word ? " " : "",
-		      said->len, said->text, sentence, tail);
+		      shortened(said->text, said->len), sentence, tail);
 }
 
 static int say(const struct request *req, const struct said *said,
@@ -295,6 +405,9 @@ int refusal(struct nl *nl, const struct request *req,
 		member = find_holder(nl, req, said, &holder);
 		offset = member ? member : offset;
 	}
+	if (error->code == EEXIST && command_of(req) == BHSEC_CMD_PEER_ADD &&
+	    is_at(req, BHSEC_A_PEER_NAME, offset))
+		find_peer(nl, req, &holder);
 	if (error->code == EADDRINUSE && command_of(req) == BHSEC_CMD_SA_ADD) {
 		/* the port is the device's, no word of the command is wrong */
 		said = NULL;

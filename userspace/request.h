@@ -45,7 +45,7 @@ struct said {
 struct request {
 	struct nlmsghdr *nlh;
 	size_t size;
-	char subject[80];
+	char subject[DEVICE_NAME_SIZE + 32];
 	struct said said[24];
 	unsigned int count;
 };

@@ -16,8 +16,8 @@ static const char *put_dev(struct request *req, const struct option *option,
 {
 	if (strcmp(said->text, "any") == 0)
 		return request_put_text(req, option->attr, "");
-	if (!*said->text || said->len > 15)
-		return "a device's name has 1 to 15 bytes";
+	if (!*said->text || said->len >= DEVICE_NAME_SIZE)
+		return "a device's name has 1 to 127 bytes";
 	return request_put_text(req, option->attr, said->text);
 }
 
@@ -57,6 +57,9 @@ static const struct option options[] = {
 	OPTION_NAME("df", BHSEC_A_DEVICE_DF, 4, &df_names),
 	{ .word = "local", .put = put_local },
 	OPTION_NUMBER("window", BHSEC_A_DEVICE_WINDOW, 4, 1, BHSEC_WINDOW_MAX),
+	{ .word = "if-id", .put = put_number, .attr = BHSEC_A_DEVICE_IF_ID,
+	  .size = 4, .max = UINT32_MAX, .then = "shared",
+	  .then_attr = BHSEC_A_DEVICE_SHARED },
 };
 
 /**

@@ -78,3 +78,26 @@ const char *quoted(const char *word)
 		snprintf(text, sizeof(text), "'%s'", word);
 	return text;
 }
+
+/**
+ * shortened - a value of any length, for a sentence
+ * @text: the value; need not end with a zero
+ * @len: its length
+ *
+ * Return: valid until the next call; of a long list the first members.
+ */
+const char *shortened(const char *text, size_t len)
+{
+	static char copy[SAID_MAX + sizeof("...")];
+	const char *comma;
+	size_t kept = len;
+
+	if (len > SAID_MAX) {
+		kept = SAID_MAX / 3;
+		comma = memrchr(text, ',', kept);
+		kept = comma ? (size_t)(comma - text) + 1 : kept;
+	}
+	snprintf(copy, sizeof(copy), "%.*s%s", (int)kept, text,
+		 kept < len ? "..." : "");
+	return copy;
+}

@@ -60,9 +60,72 @@ enum bhsec_sa_state {
 };
 
 /**
- * enum bhsec_event - The auditable events of RFC 4303 by the name of the
- *   counter they move, and the ends of an SA's life.
+ * enum bhsec_origin - Who keys a peer or an SA.
+ * @BHSEC_ORIGIN_HAND: Requests to this family.
+ * @BHSEC_ORIGIN_IKE: An IKE daemon, by the kernel's XFRM states of the
+ *   device's if-id.
+ */
+enum bhsec_origin {
+	BHSEC_ORIGIN_HAND,
+	BHSEC_ORIGIN_IKE,
+};
+
+/**
+ * enum bhsec_door - Whether the last datagram was opened where its device
+ *   handed it over, or what stood in between: who would have seen it on its
+ *   way, or sent it another. It came in by the stack then.
+ * @BHSEC_DOOR_EARLY: It was.
+ * @BHSEC_DOOR_UNUSED: None has come.
+ * @BHSEC_DOOR_GRO: Its device has no GRO.
+ * @BHSEC_DOOR_BATCH: It came as one packet with others.
+ * @BHSEC_DOOR_NETFILTER: A hook of netfilter at prerouting or input.
+ * @BHSEC_DOOR_INGRESS: tc or netfilter at the ingress of its device.
+ * @BHSEC_DOOR_CAPTURE: A packet socket in the underlay's netns.
+ * @BHSEC_DOOR_XDP: A generic XDP program on its device.
+ * @BHSEC_DOOR_DEVICE: Another device above its device, such as a bridge.
+ * @BHSEC_DOOR_VLAN: It has a VLAN tag.
+ * @BHSEC_DOOR_TUNNEL: It came by a tunnel device with external control.
+ * @BHSEC_DOOR_VRF: Its device is in a VRF.
+ * @BHSEC_DOOR_RPS: Receive packet steering.
+ * @BHSEC_DOOR_POLICY: XFRM policies for what comes in.
+ * @BHSEC_DOOR_ROUTE: The host's routes, or its reverse path filter, do not let
+ *   it in.
+ */
+enum bhsec_door {
+	BHSEC_DOOR_EARLY,
+	BHSEC_DOOR_UNUSED,
+	BHSEC_DOOR_GRO,
+	BHSEC_DOOR_BATCH,
+	BHSEC_DOOR_NETFILTER,
+	BHSEC_DOOR_INGRESS,
+	BHSEC_DOOR_CAPTURE,
+	BHSEC_DOOR_XDP,
+	BHSEC_DOOR_DEVICE,
+	BHSEC_DOOR_VLAN,
+	BHSEC_DOOR_TUNNEL,
+	BHSEC_DOOR_VRF,
+	BHSEC_DOOR_RPS,
+	BHSEC_DOOR_POLICY,
+	BHSEC_DOOR_ROUTE,
+};
+
+/**
+ * enum bhsec_event - The auditable events of RFC 4303 and what ICMP errors say
+ *   of sent packets, by the name of the counter they move, and the ends of an
+ *   SA's life.
+ * @BHSEC_EVENT_ICMP_PORT: The far end refuses what the peer is sent, says an
+ *   ICMP error.
+ * @BHSEC_EVENT_ICMP_HOST: The endpoint cannot be reached.
+ * @BHSEC_EVENT_ICMP_NET: Its network cannot be reached.
+ * @BHSEC_EVENT_ICMP_PROHIBITED: A firewall, or an administrator, forbids it.
+ * @BHSEC_EVENT_ICMP_TOO_BIG: It is larger than the path allows.
  * @BHSEC_EVENT_SOFT: A soft lifetime ran out; the SA goes on.
+ * @BHSEC_EVENT_ADOPTED: An XFRM state has become an SA of the device.
+ * @BHSEC_EVENT_RELEASED: An XFRM state has gone, and its SA with it.
+ * @BHSEC_EVENT_REFUSED: An XFRM state or policy of the device's if-id cannot
+ *   be taken.
+ * @BHSEC_EVENT_MAPPING: A NAT maps the peer to another address or port; its
+ *   daemon was told.
  */
 enum bhsec_event {
 	BHSEC_EVENT_NO_SA,
@@ -73,9 +136,18 @@ enum bhsec_event {
 	BHSEC_EVENT_PADDING,
 	BHSEC_EVENT_FRAGMENT,
 	BHSEC_EVENT_ENCAP,
+	BHSEC_EVENT_ICMP_PORT,
+	BHSEC_EVENT_ICMP_HOST,
+	BHSEC_EVENT_ICMP_NET,
+	BHSEC_EVENT_ICMP_PROHIBITED,
+	BHSEC_EVENT_ICMP_TOO_BIG,
 	BHSEC_EVENT_SOFT,
 	BHSEC_EVENT_EXPIRED,
 	BHSEC_EVENT_EXHAUSTED,
+	BHSEC_EVENT_ADOPTED,
+	BHSEC_EVENT_RELEASED,
+	BHSEC_EVENT_REFUSED,
+	BHSEC_EVENT_MAPPING,
 };
 
 enum {
@@ -96,6 +168,7 @@ enum {
 	BHSEC_A_STATS_EXPIRED,
 	BHSEC_A_STATS_EXHAUSTED,
 	BHSEC_A_STATS_NO_KEY,
+	BHSEC_A_STATS_NO_PEER,
 	BHSEC_A_STATS_NO_ENDPOINT,
 	BHSEC_A_STATS_NO_ROUTE,
 	BHSEC_A_STATS_TOO_BIG,
@@ -107,6 +180,18 @@ enum {
 
 	__BHSEC_A_STATS_MAX,
 	BHSEC_A_STATS_MAX = (__BHSEC_A_STATS_MAX - 1)
+};
+
+enum {
+	BHSEC_A_ICMP_PORT = 1,
+	BHSEC_A_ICMP_HOST,
+	BHSEC_A_ICMP_NET,
+	BHSEC_A_ICMP_PROHIBITED,
+	BHSEC_A_ICMP_TOO_BIG,
+	BHSEC_A_ICMP_PAD,
+
+	__BHSEC_A_ICMP_MAX,
+	BHSEC_A_ICMP_MAX = (__BHSEC_A_ICMP_MAX - 1)
 };
 
 enum {
@@ -125,6 +210,17 @@ enum {
 };
 
 enum {
+	BHSEC_A_REFUSED_SPI = 1,
+	BHSEC_A_REFUSED_REQID,
+	BHSEC_A_REFUSED_SRC,
+	BHSEC_A_REFUSED_DST,
+	BHSEC_A_REFUSED_REASON,
+
+	__BHSEC_A_REFUSED_MAX,
+	BHSEC_A_REFUSED_MAX = (__BHSEC_A_REFUSED_MAX - 1)
+};
+
+enum {
 	BHSEC_A_DEVICE_IFINDEX = 1,
 	BHSEC_A_DEVICE_IFNAME,
 	BHSEC_A_DEVICE_PORT,
@@ -140,6 +236,12 @@ enum {
 	BHSEC_A_DEVICE_NO_SA,
 	BHSEC_A_DEVICE_STATS,
 	BHSEC_A_DEVICE_PAD,
+	BHSEC_A_DEVICE_DOOR4,
+	BHSEC_A_DEVICE_DOOR6,
+	BHSEC_A_DEVICE_IF_ID,
+	BHSEC_A_DEVICE_SHARED,
+	BHSEC_A_DEVICE_REFUSED,
+	BHSEC_A_DEVICE_REFUSALS,
 
 	__BHSEC_A_DEVICE_MAX,
 	BHSEC_A_DEVICE_MAX = (__BHSEC_A_DEVICE_MAX - 1)
@@ -151,6 +253,7 @@ enum {
 	BHSEC_A_PEER_NAME,
 	BHSEC_A_PEER_ENDPOINT_ADDR,
 	BHSEC_A_PEER_ENDPOINT_PORT,
+	BHSEC_A_PEER_ENDPOINT_DEV,
 	BHSEC_A_PEER_ENCAP,
 	BHSEC_A_PEER_SELECTORS,
 	BHSEC_A_PEER_LOCAL_SELECTORS,
@@ -158,6 +261,13 @@ enum {
 	BHSEC_A_PEER_STATS,
 	BHSEC_A_PEER_ROAM,
 	BHSEC_A_PEER_KEEPALIVE,
+	BHSEC_A_PEER_LAST_RECEIVED,
+	BHSEC_A_PEER_LAST_SENT,
+	BHSEC_A_PEER_ICMP,
+	BHSEC_A_PEER_ENTROPY,
+	BHSEC_A_PEER_PAD,
+	BHSEC_A_PEER_ORIGIN,
+	BHSEC_A_PEER_REQID,
 
 	__BHSEC_A_PEER_MAX,
 	BHSEC_A_PEER_MAX = (__BHSEC_A_PEER_MAX - 1)
@@ -183,8 +293,11 @@ enum {
 	BHSEC_A_SA_HARD_SECONDS,
 	BHSEC_A_SA_STATE,
 	BHSEC_A_SA_AGE,
+	BHSEC_A_SA_LAST_RECEIVED,
+	BHSEC_A_SA_LAST_SENT,
 	BHSEC_A_SA_STATS,
 	BHSEC_A_SA_PAD,
+	BHSEC_A_SA_ORIGIN,
 
 	__BHSEC_A_SA_MAX,
 	BHSEC_A_SA_MAX = (__BHSEC_A_SA_MAX - 1)
@@ -200,8 +313,10 @@ enum {
 	BHSEC_A_EVENT_SEQ,
 	BHSEC_A_EVENT_SRC,
 	BHSEC_A_EVENT_DST,
+	BHSEC_A_EVENT_FROM,
 	BHSEC_A_EVENT_SUPPRESSED,
 	BHSEC_A_EVENT_PAD,
+	BHSEC_A_EVENT_REASON,
 
 	__BHSEC_A_EVENT_MAX,
 	BHSEC_A_EVENT_MAX = (__BHSEC_A_EVENT_MAX - 1)

@@ -91,7 +91,7 @@ class Network:
         self.root, self.programs = root, programs
         self.env = {"LD_LIBRARY_PATH":
                     f"{root}/usr/lib/{platform.machine()}-linux-gnu"}
-        self.vty, self.stations = {}, []
+        self.vty, self.started, self.stations = {}, [], []
 
     def read(self, path):
         with open(f"{self.root}/{path}") as example:
@@ -102,9 +102,11 @@ class Network:
             with open(f"{RUN}/{netns}-{name}.cfg", "w") as out:
                 out.write(config)
             options = "-c", f"{netns}-{name}.cfg"
-        return self.programs.start(netns, f"{netns}-{name}",
-                                   [f"{self.root}/usr/bin/{name}", *options],
-                                   self.env)
+        program = self.programs.start(netns, f"{netns}-{name}",
+                                      [f"{self.root}/usr/bin/{name}", *options],
+                                      self.env)
+        self.started.append(program)
+        return program
 
     def bring_up(self):
         self.start_core()
@@ -196,6 +198,11 @@ class Network:
         local, remote = (" ".join(re.findall(r"\*?\d+(?:\.\d+){3}", side))
                          for side in lines[0].split("<->"))
         return words[6], local, remote
+
+    def stop(self):
+        for vty in self.vty.values():
+            vty.socket.close()
+        self.programs.stop(*self.started)
 
     def left(self):
         """Programs of the network that still run."""

@@ -101,7 +101,7 @@ def address(own, device):
 def make_underlay():
     """One router with a cable to each site. The sites have no link-local
     addresses: nothing but the tunnels speaks on the cables, and what finds
-    the neighbours."""
+    the neighbours. No cable carries several datagrams in one packet."""
     os.makedirs(RUN, exist_ok=True)
     ip_batch(["netns add net", *(f"netns add {site}" for site in UNDERLAY)])
     lines = []
@@ -112,7 +112,7 @@ def make_underlay():
     ip_batch(lines, "-n", "net")
     for site, own in UNDERLAY.items():
         ip_batch(["link set lo up", "link set eth0 addrgenmode none",
-                  "link set eth0 up",
+                  "link set eth0 gso_max_segs 1 up",
                   *(address(a, "eth0") for a in own),
                   *(f"route add default via {router(a)[0]}" for a in own)],
                  "-n", site)
@@ -157,6 +157,20 @@ def configure():
 
 def draw():
     print(DRAWING, flush=True)
+
+
+def remove_devices():
+    show("all", "ip link del bh0")
+    for site in UNDERLAY:
+        ip_batch(["link del bh0"], "-n", site)
+
+
+def hide(site):
+    """A NAT between the site and the network."""
+    own = UNDERLAY[site][0].partition("/")[0]
+    run("net", "nft", "add table ip nat; add chain ip nat post "
+        "{ type nat hook postrouting priority srcnat; }; add rule ip nat post "
+        f"ip saddr {own} masquerade")
 
 
 def remove():

@@ -19,8 +19,8 @@ UDP_CHECKSUM = ETHERNET + IPV4 + 6
 ESP = ETHERNET + IPV4 + UDP
 SEQUENCE = ESP + 4
 
-# All but ESP, ARP, IPv6's neighbour discovery and its multicast reports.
-CLEAR = ("not (arp or esp or udp port 4500 or "
+# All but ESP, IKE, ARP, IPv6's neighbour discovery and its multicast reports.
+CLEAR = ("not (arp or esp or udp port 4500 or udp port 500 or "
          "(icmp6 and ip6[40] >= 133 and ip6[40] <= 136) or "
          "(ip6[6] == 0 and ip6[48] == 143))")
 

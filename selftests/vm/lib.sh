@@ -6,7 +6,8 @@ set -euo pipefail
 export LC_ALL=C.UTF-8
 
 vm=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
-top=$(readlink -f "$vm/../..")
+# Another checkout's module and tool can be measured with what is here.
+top=$(readlink -f "${BHSEC_BENCH_TREE:-$vm/../..}")
 cache=${BHSEC_CACHE:-${HOME:-/root}/.cache/bhsec}
 kernels="6.1 6.12 7.2"
 linux=$cache/linux/${kernels##* }
@@ -223,4 +224,30 @@ make_osmocom() {
 
 need_osmocom() {
 	make_once "$cache/osmocom" "unpacking the base-station network" make_osmocom
+}
+
+# An IKE daemon of each release that a gateway may have, as a root of its own,
+# for the newer ones need a newer libc; it is run in there, in the guest.
+strongswans="5.9 6.0 6.1"
+
+make_strongswan() {
+	local suite
+	case $1 in
+	5.9) suite=bookworm ;;
+	6.0) suite=trixie ;;
+	6.1) suite=sid ;;
+	esac
+	"$vm/fetch" --all "$suite" "$2" base-files charon-systemd \
+		libstrongswan-extra-plugins libstrongswan-standard-plugins \
+		strongswan-swanctl
+	mkdir -p "$2"/{dev,etc,proc,run,tmp}
+}
+
+# need_strongswan [VERSION...]: all, if none is named.
+need_strongswan() {
+	local version
+	for version in ${@:-$strongswans}; do
+		make_once "$cache/strongswan/$version" \
+			"unpacking strongSwan $version" make_strongswan "$version"
+	done
 }

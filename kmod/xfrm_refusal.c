@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a bound device cannot take, and why: an operator looks for it there.
+ */
+#include <linux/netdevice.h>
+#include <linux/slab.h>
+#include <net/netlink.h>
+
+#include "compat.h"
+#include "device.h"
+#include "netlink.h"
+#include "xfrm_bind.h"
+#include "xfrm_room.h"
+
+/* One message holds so many beside the device; the others are counted. */
+#define REFUSED_MAX 32
+
+static struct bhsec_refusal *find(struct bhsec_binding *binding, __be32 spi,
+				  const struct bhsec_ends *ends)
+{
+	struct bhsec_refusal *refusal;
+
+	lockdep_assert_held(&binding->bdev->lock);
+	list_for_each_entry(refusal, &binding->refused, list)
+		if (refusal->spi == spi && refusal->ends.reqid == ends->reqid &&
+		    ipv6_addr_equal(&refusal->ends.dst, &ends->dst))
+			return refusal;
+	return NULL;
+}
+
+static void drop(struct bhsec_binding *binding, struct bhsec_refusal *refusal)
+{
+	list_del(&refusal->list);
+	kfree(refusal);
+	binding->refusals--;
+}
+
+static void tell(struct bhsec_binding *binding, const struct bhsec_refusal *refusal)
+{
+	const struct net_device *dev = binding->bdev->dev;
+
+	bhsec_event_refused(binding->bdev, refusal->spi, refusal->reason);
+	if (!net_ratelimit())
+		return;
+	if (refusal->spi)
+		netdev_warn(dev, "XFRM state with reqid %u and SPI 0x%08x refused: %s\n",
+			    refusal->ends.reqid, be32_to_cpu(refusal->spi),
+			    refusal->reason);
+	else
+		netdev_warn(dev, "XFRM policy with reqid %u refused: %s\n",
+			    refusal->ends.reqid, refusal->reason);
+}
+
+/**
+ * bhsec_refuse - say that a state or policy cannot be taken, once
+ * @binding: the binding
+ * @spi: network byte order, 0 for a policy
+ * @ends: between whom it is
+ * @reason: one sentence; a literal
+ *
+ * Context: may sleep; the device's lock is held.
+ */
+void bhsec_refuse(struct bhsec_binding *binding, __be32 spi,
+		  const struct bhsec_ends *ends, const char *reason)
+{
+	struct bhsec_refusal *refusal = find(binding, spi, ends);
+
+	if (refusal) {
+		refusal->reason = reason;
+		refusal->stale = false;
+		return;
+	}
+	refusal = kzalloc_obj(*refusal, GFP_KERNEL_ACCOUNT);
+	if (!refusal)
+		return;
+	refusal->spi = spi;
+	refusal->ends = *ends;
+	refusal->reason = reason;
+	list_add(&refusal->list, &binding->refused);
+	binding->refusals++;
+	tell(binding, refusal);
+}
+
+/**
+ * bhsec_refusal_withdraw - a refused state has gone, or can be taken now
+ * @binding: the binding
+ * @spi: network byte order, 0 for a policy
+ * @ends: between whom it is
+ *
+ * Context: may sleep; the device's lock is held.
+ */
+void bhsec_refusal_withdraw(struct bhsec_binding *binding, __be32 spi,
+			    const struct bhsec_ends *ends)
+{
+	struct bhsec_refusal *refusal = find(binding, spi, ends);
+
+	if (refusal)
+		drop(binding, refusal);
+}
+
+/**
+ * bhsec_refusals_age - what is not refused again from now on has gone
+ * @binding: the binding
+ *
+ * Context: the device's lock is held.
+ */
+void bhsec_refusals_age(struct bhsec_binding *binding)
+{
+	struct bhsec_refusal *refusal;
+
+	list_for_each_entry(refusal, &binding->refused, list)
+		refusal->stale = true;
+}
+
+/**
+ * bhsec_refusals_sweep - what was not refused again has gone
+ * @binding: the binding
+ * @all: what was, too
+ *
+ * Context: the device's lock is held.
+ */
+void bhsec_refusals_sweep(struct bhsec_binding *binding, bool all)
+{
+	struct bhsec_refusal *refusal, *next;
+
+	list_for_each_entry_safe(refusal, next, &binding->refused, list)
+		if (all || refusal->stale)
+			drop(binding, refusal);
+}
+
+static int put_refusal(struct sk_buff *msg, const struct bhsec_refusal *refusal)
+{
+	struct nlattr *nest = nla_nest_start(msg, BHSEC_A_DEVICE_REFUSED);
+	int len = refusal->ends.is_ipv6 ? 16 : 4;
+
+	if (!nest ||
+	    (refusal->spi &&
+	     nla_put_u32(msg, BHSEC_A_REFUSED_SPI, be32_to_cpu(refusal->spi))) ||
+	    nla_put_u32(msg, BHSEC_A_REFUSED_REQID, refusal->ends.reqid) ||
+	    nla_put(msg, BHSEC_A_REFUSED_SRC, len, &refusal->ends.src) ||
+	    nla_put(msg, BHSEC_A_REFUSED_DST, len, &refusal->ends.dst) ||
+	    nla_put_string(msg, BHSEC_A_REFUSED_REASON, refusal->reason))
+		return -EMSGSIZE;
+	nla_nest_end(msg, nest);
+	return 0;
+}
+
+/**
+ * bhsec_binding_put_nl - put a binding into a device's message
+ * @msg: the message
+ * @binding: the binding, or NULL
+ *
+ * Context: the device's lock is held.
+ * Return: 0 or a negative error.
+ */
+int bhsec_binding_put_nl(struct sk_buff *msg, const struct bhsec_binding *binding)
+{
+	const struct bhsec_refusal *refusal;
+	unsigned int count = 0;
+
+	if (!binding)
+		return 0;
+	if (nla_put_u32(msg, BHSEC_A_DEVICE_IF_ID, binding->if_id) ||
+	    nla_put_u8(msg, BHSEC_A_DEVICE_SHARED, binding->shared) ||
+	    nla_put_u32(msg, BHSEC_A_DEVICE_REFUSALS, binding->refusals))
+		return -EMSGSIZE;
+	list_for_each_entry(refusal, &binding->refused, list) {
+		if (count++ == REFUSED_MAX)
+			break;
+		if (put_refusal(msg, refusal))
+			return -EMSGSIZE;
+	}
+	return 0;
+}

@@ -1,0 +1,72 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+# measured
+"""What strangers and neighbours choose lengthens no look-up: each case
+compares the instructions of one with few SAs around and with many."""
+
+from lib import *
+from libesp import ETH_P_IP, ETH_P_IPV6, ip
+from libmeasure import *
+
+MANY = 20000
+PEERS = 20
+INSIDE = {4: "10.9.0.1", 6: "fd09::1"}
+BEHIND = {4: "10.9.0.2", 6: "fd09::2"}
+
+
+def same_hash(spi, count):
+    """Other SPIs of one bucket, of a table of 4096 with the kernel's hash_32()
+    of the SPI as it lies in a packet: whoever knows that can find them."""
+    def swapped(word):
+        return struct.unpack("<I", struct.pack(">I", word))[0]
+
+    inverse = pow(0x61c88647, -1, 1 << 32)
+    bucket = (swapped(spi) * 0x61c88647 & 0xffffffff) >> 20
+    found = (swapped((bucket << 20 | n) * inverse & 0xffffffff)
+             for n in range(1 << 20))
+    return list(itertools.islice((one for one in found
+                                  if one >= 256 and one != spi), count))
+
+
+def let_tables_grow():
+    """The kernel does so a while after the last object has come."""
+    time.sleep(1)
+
+
+def hub(a, end, peers=PEERS):
+    """A device with peers at an address, of which the first owns INSIDE."""
+    a.ip("link add bh0 mtu 1500 type bhsec\nlink set bh0 up\n")
+    a.bhsec("".join(f"peer add bh0 p{n} endpoint {end}\n" for n in range(peers))
+            + f"peer set bh0 p0 selectors {INSIDE[4]}/32,{INSIDE[6]}/128\n"
+            + Sa().bhsec("bh0", "p0", "out"))
+    return a.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
+
+
+@case(f"is it ours: {MANY} SAs whose SPIs would share a bucket, and one")
+def _():
+    a = Ns("a")
+    link = veth(a, Ns("b"))
+    a.be_router()
+    sock = hub(a, link.b4)
+    # nothing but one word, at each place where an ESP header might be
+    large = {4: (ip(BEHIND[4], INSIDE[4], 17, b"A" * 1480), ETH_P_IP),
+             6: (ip(BEHIND[6], INSIDE[6], 17, b"A" * 1460), ETH_P_IPV6)}
+
+    def costs():
+        return {family: cost(lambda: sock.sendto(packet, ("bh0", kind)))
+                for family, (packet, kind) in large.items()}
+    before = a.stats("bh0", "p0")
+    few = costs()
+    spis = same_hash(0x41414141, MANY)
+    add_sas(a, "bh0", [(f"p{n % PEERS}", spi) for n, spi in enumerate(spis)])
+    let_tables_grow()
+    many = costs()
+    check_equal(set(difference(before, a.stats("bh0", "p0"))), {"too_big"},
+                "counters")
+    for family in large:
+        check_ratio(f"an IPv{family} packet that is too large",
+                    many[family], few[family], 1.2)
+
+
+
+main()

@@ -1,0 +1,118 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""A tunnel's device says nothing by itself: no address that nobody gave it, no
+packet while it is idle, no redirects to peers that have no other way."""
+
+from lib import *
+
+# Longer than router solicitations and multicast reports are held back.
+WHILE = 3.5
+INNER = {"b": ("10.2.0.1", "fd02::1"), "c": ("10.3.0.1", "fd03::1")}
+
+a, b, c = (Ns(name) for name in "abc")
+
+
+def link_locals(ns, dev):
+    found = json.loads(ns.run(["ip", "-j", "-6", "addr", "show", "dev", dev]
+                              ).stdout)
+    return [addr["local"] for one in found for addr in one.get("addr_info", ())
+            if addr["scope"] == "link"]
+
+
+def mode(ns, dev):
+    one, = json.loads(ns.run(["ip", "-j", "-d", "link", "show", "dev", dev]
+                             ).stdout)
+    return one["inet6_addr_gen_mode"]
+
+
+def idle(ns, dev):
+    """From before it is up until all that would be said has been."""
+    capture = Capture(ns, dev)
+    ns.ip(f"link set {dev} up\n")
+    time.sleep(WHILE)
+    check_equal(capture.stop(), [], "packets on the device")
+    check_equal({name: value for name, value in ns.own_stats(dev).items()
+                 if value}, {}, "counters")
+    check_equal(link_locals(ns, dev), [], "link-local addresses")
+    check_equal(mode(ns, dev), "none", "addrgenmode")
+
+
+@case("a new device is idle")
+def _():
+    ns = Ns("n")
+    ns.ip("link add bh0 type bhsec\n")
+    idle(ns, "bh0")
+
+
+@case("so it is in another netns, and when it comes back")
+def _():
+    ns, other = Ns("n"), Ns("o")
+    ns.ip(f"link add bh0 type bhsec\nlink set bh0 netns {other}\n")
+    idle(other, "bh0")
+    other.ip(f"link set bh0 netns {ns}\n")
+    idle(ns, "bh0")
+
+
+@case("with addresses of its own, forwarding, it is idle, too")
+def _():
+    ns = Ns("n")
+    ns.be_router()
+    ns.ip("link add bh0 type bhsec\naddr add 10.1.0.1/24 dev bh0\n"
+          "addr add fd01::1/64 dev bh0\n")
+    idle(ns, "bh0")
+    check(ns.flags("bh0") & 1, "it is down")
+
+
+@case("who wants a link-local address gets one, and keeps it")
+def _():
+    ns = Ns("n")
+    ns.ip("link add bh0 type bhsec\nlink set bh0 addrgenmode random\n")
+    for _ in range(2):
+        ns.ip("link set bh0 up\n")
+        wait_for(lambda: link_locals(ns, "bh0"), what="an address")
+        check_equal(mode(ns, "bh0"), "random", "addrgenmode")
+        ns.ip("link set bh0 down\n")
+
+
+def redirects(ns):
+    """ICMP and ICMPv6 redirects that a host has sent."""
+    with ns, open("/proc/thread-self/net/snmp") as lines:
+        names, values = (line.split() for line in lines
+                         if line.startswith("Icmp:"))
+    with ns, open("/proc/thread-self/net/snmp6") as lines:
+        six = dict(line.split() for line in lines)
+    return (int(dict(zip(names, values))["OutRedirects"]),
+            int(six["Icmp6OutRedirects"]))
+
+
+@case("a hub between two peers sends neither any redirects")
+def _():
+    links = {"b": veth(a, b), "c": veth(a, c)}
+    a.be_router()
+    a.ip("link add bh0 type bhsec\nlink set bh0 up\n"
+         "addr add 10.1.0.1/32 dev bh0\naddr add fd01::1/128 dev bh0\n")
+    for name, ns in ("b", b), ("c", c):
+        link, (inner4, inner6) = links[name], INNER[name]
+        there, back = Sa(), Sa()
+        a.ip(f"route add {inner4}/32 dev bh0\nroute add {inner6}/128 dev bh0\n")
+        a.bhsec(f"peer add bh0 {name} endpoint {link.address(ns, 4)} "
+                f"selectors {inner4}/32,{inner6}/128\n"
+                + there.bhsec("bh0", name, "out") + back.bhsec("bh0", name, "in"))
+        ns.ip("link add bh0 type bhsec\nlink set bh0 up\n"
+              f"addr add {inner4}/32 dev bh0\naddr add {inner6}/128 dev bh0\n"
+              "route add 10.0.0.0/8 dev bh0\nroute add fd00::/8 dev bh0\n")
+        ns.bhsec(f"peer add bh0 a endpoint {link.address(a, 4)} "
+                 "selectors 10.0.0.0/8,fd00::/8\n"
+                 + there.bhsec("bh0", "a", "in") + back.bhsec("bh0", "a", "out"))
+    for of_b, of_c in zip(INNER["b"], INNER["c"]):
+        echo = udp_echo(c, of_c)
+        udp_exchange(b, of_c, range(8), of_b)
+        echo.stop()
+        open_servers.remove(echo)
+    check_equal(redirects(a), (0, 0), "redirects sent")
+    with a, open(f"/proc/sys/net/ipv4/conf/{links['b'].if_a}/send_redirects"
+                 ) as setting:
+        check_equal(setting.read().strip(), "1", "what other devices do")
+
+
+main()

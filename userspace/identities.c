@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Who is behind an SA, as the daemon that negotiated it says. Its messages are
+ * trees of sections, keys and lists: an IKE SA with a remote-id, in which is a
+ * section of child SAs, each with the reqid and the SPIs of its kernel states.
+ * Both have to be right: another daemon, say that of another netns, gives the
+ * same reqids to others.
+ */
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "identities.h"
+
+/**
+ * struct identity - who is behind one SA
+ * @key: reqid and SPI
+ * @name: printable, ends with a zero
+ */
+struct identity {
+	uint64_t key;
+	char *name;
+};
+
+/* What an element of a message begins with. */
+enum {
+	SECTION_START = 1,
+	SECTION_END,
+	KEY_VALUE,
+	LIST_START,
+	LIST_ITEM,
+	LIST_END,
+};
+
+/* How many sections are open within an IKE SA, and within one of its children. */
+enum {
+	IN_IKE_SA = 1,
+	IN_CHILD = 3,
+};
+
+/* Bytes of a message. */
+struct bytes {
+	const char *at;
+	size_t len;
+};
+
+struct element {
+	uint8_t type;
+	struct bytes name;
+	struct bytes value;
+};
+
+/**
+ * struct reader - what was read so far
+ * @rest: of the message
+ * @depth: how many sections are open
+ * @remote: whom the IKE SA is with
+ * @reqid: of the child SA
+ * @spi: of the child SA, in and out
+ */
+struct reader {
+	struct bytes rest;
+	unsigned int depth;
+	struct bytes remote;
+	uint32_t reqid;
+	uint32_t spi[2];
+};
+
+/* Bytes behind their length, which itself has so many bytes. */
+static bool take_bytes(struct bytes *rest, unsigned int size,
+		       struct bytes *bytes)
+{
+	size_t len = 0;
+	unsigned int i;
+
+	if (rest->len < size)
+		return false;
+	for (i = 0; i < size; i++)
+		len = len << 8 | (uint8_t)rest->at[i];
+	if (rest->len - size < len)
+		return false;
+	bytes->at = rest->at + size;
+	bytes->len = len;
+	rest->at += size + len;
+	rest->len -= size + len;
+	return true;
+}
+
+/* False at the end, and where there is no sense in what follows. */
+static bool take_element(struct bytes *rest, struct element *element)
+{
+	memset(element, 0, sizeof(*element));
+	if (!rest->len)
+		return false;
+	element->type = *rest->at++;
+	rest->len--;
+	switch (element->type) {
+	case SECTION_START:
+	case LIST_START:
+		return take_bytes(rest, 1, &element->name);
+	case KEY_VALUE:
+		return take_bytes(rest, 1, &element->name) &&
+		       take_bytes(rest, 2, &element->value);
+	case LIST_ITEM:
+		return take_bytes(rest, 2, &element->value);
+	case SECTION_END:
+	case LIST_END:
+		return true;
+	}
+	return false;
+}
+
+static bool is_word(const struct bytes *bytes, const char *word)
+{
+	return bytes->len == strlen(word) &&
+	       memcmp(bytes->at, word, bytes->len) == 0;
+}
+
+/* Zero, which is no reqid and no SPI, if it is no number. */
+static uint32_t number_in(const struct bytes *bytes, int base)
+{
+	char text[16] = "";
+
+	if (bytes->len < sizeof(text))
+		memcpy(text, bytes->at, bytes->len);
+	return strtoul(text, NULL, base);
+}
+
+/*
+ * The name goes to terminals and into JSON: it is ASCII when the daemon has not
+ * been given a locale, and is made so otherwise.
+ */
+static char *printable(const struct bytes *bytes)
+{
+	char *text = malloc(bytes->len + 1);
+	size_t i;
+
+	if (!text)
+		return NULL;
+	for (i = 0; i < bytes->len; i++)
+		text[i] = bytes->at[i] < ' ' || bytes->at[i] > '~' ?
+			'?' : bytes->at[i];
+	text[i] = '\0';
+	return text;
+}
+
+static uint64_t key_of(uint32_t reqid, uint32_t spi)
+{
+	return (uint64_t)reqid << 32 | spi;
+}
+
+static bool grow(struct identities *ids)
+{
+	size_t room = ids->room ? 2 * ids->room : 64;
+	struct identity *grown;
+
+	grown = reallocarray(ids->entry, room, sizeof(*grown));
+	if (!grown)
+		return false;
+	ids->entry = grown;
+	ids->room = room;
+	return true;
+}
+
+/* Without memory there is a name less. */
+static void add(struct identities *ids, uint64_t key, const struct bytes *remote)
+{
+	struct identity identity = {
+		.key = key,
+	};
+
+	if (ids->count == ids->room && !grow(ids))
+		return;
+	identity.name = printable(remote);
+	if (identity.name)
+		ids->entry[ids->count++] = identity;
+}
+
+static void add_child(struct identities *ids, const struct reader *reader)
+{
+	unsigned int i;
+
+	if (!reader->reqid || !reader->remote.len)
+		return;
+	for (i = 0; i < 2; i++)
+		if (reader->spi[i])
+			add(ids, key_of(reader->reqid, reader->spi[i]),
+			    &reader->remote);
+}
+
+static void begin_section(struct reader *reader)
+{
+	reader->depth++;
+	if (reader->depth == IN_IKE_SA)
+		reader->remote.len = 0;
+	if (reader->depth != IN_CHILD)
+		return;
+	reader->reqid = 0;
+	reader->spi[0] = 0;
+	reader->spi[1] = 0;
+}
+
+/* An IKE SA says whom it is with before it comes to its children. */
+static void take_key(struct reader *reader, const struct element *element)
+{
+	const struct bytes *name = &element->name, *value = &element->value;
+
+	if (reader->depth == IN_IKE_SA && is_word(name, "remote-id"))
+		reader->remote = *value;
+	if (reader->depth != IN_CHILD)
+		return;
+	if (is_word(name, "reqid"))
+		reader->reqid = number_in(value, 10);
+	else if (is_word(name, "spi-in"))
+		reader->spi[0] = number_in(value, 16);
+	else if (is_word(name, "spi-out"))
+		reader->spi[1] = number_in(value, 16);
+}
+
+/**
+ * identities_take - what a daemon says of one of its IKE SAs
+ * @ids: gets those that are behind its child SAs
+ * @message: an event list-sa
+ * @len: of @message
+ */
+void identities_take(struct identities *ids, const void *message, size_t len)
+{
+	struct reader reader = {
+		.rest = { .at = message, .len = len },
+	};
+	struct element element;
+
+	while (take_element(&reader.rest, &element)) {
+		switch (element.type) {
+		case SECTION_START:
+			begin_section(&reader);
+			break;
+		case SECTION_END:
+			if (reader.depth == IN_CHILD)
+				add_child(ids, &reader);
+			if (!reader.depth--)
+				return;
+			break;
+		case KEY_VALUE:
+			take_key(&reader, &element);
+			break;
+		}
+	}
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct identity *x = a, *y = b;
+
+	return x->key < y->key ? -1 : x->key > y->key;
+}
+
+/**
+ * identities_sort - have them found
+ * @ids: all that were taken
+ */
+void identities_sort(struct identities *ids)
+{
+	if (ids->count)
+		qsort(ids->entry, ids->count, sizeof(*ids->entry), compare);
+}
+
+/**
+ * identities_find - who is behind an SA
+ * @ids: sorted ones
+ * @reqid: of its kernel state
+ * @spi: host byte order
+ *
+ * Return: the name, or NULL.
+ */
+const char *identities_find(const struct identities *ids, uint32_t reqid,
+			    uint32_t spi)
+{
+	const struct identity wanted = {
+		.key = key_of(reqid, spi),
+	}, *found;
+
+	if (!ids->count)
+		return NULL;
+	found = bsearch(&wanted, ids->entry, ids->count, sizeof(wanted), compare);
+	return found ? found->name : NULL;
+}
+
+/**
+ * identities_free - forget them
+ * @ids: empty after it
+ */
+void identities_free(struct identities *ids)
+{
+	size_t i;
+
+	for (i = 0; i < ids->count; i++)
+		free(ids->entry[i].name);
+	free(ids->entry);
+	memset(ids, 0, sizeof(*ids));
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef BHSEC_SHOW_H
+#define BHSEC_SHOW_H
+
+#include <libmnl/libmnl.h>
+#include <stdbool.h>
+
+#include "context.h"
+#include "identities.h"
+#include "output.h"
+#include "rows.h"
+
+/**
+ * struct show - what is asked for
+ * @ctx: the process
+ * @device: its name, NULL for all
+ * @peer: its name, NULL for all
+ * @stats: which counters to print
+ * @count: how many peers there are, in all devices
+ * @asked: an IKE daemon was asked who its peers are
+ * @identities: those that it named
+ * @out: the result
+ */
+struct show {
+	struct context *ctx;
+	const char *device;
+	const char *peer;
+	enum stats stats;
+	uint64_t count;
+	bool asked;
+	struct identities identities;
+	struct output out;
+};
+
+bool is_told(const struct show *show, const struct nlattr *counter);
+void print_stats(struct show *show, const struct nlattr *nest,
+		 unsigned int indent);
+void print_icmp(struct show *show, const struct nlattr *nest);
+void print_device(struct show *show, const struct nlmsghdr *nlh);
+void print_peers(struct show *show, const struct rows *peers);
+
+#endif

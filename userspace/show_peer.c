@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * bhsec show: peers, what they lack, and their SAs.
+ */
+#include "attr.h"
+#include "nl.h"
+#include "print.h"
+#include "show.h"
+#include "util.h"
+#include "vici.h"
+
+static bool is_ike(const struct nlattr *origin)
+{
+	return origin && number_of(origin) == BHSEC_ORIGIN_IKE;
+}
+
+/* Seconds ago. */
+static void print_last(struct output *out, const char *word,
+		       const struct nlattr *attr)
+{
+	if (attr)
+		out_number(out, word, number_of(attr));
+	else
+		out_none(out, word, "never");
+}
+
+/* Text says so only of what is not made by hand. */
+static void print_origin(struct output *out, const struct nlattr *attr)
+{
+	if (out->json || is_ike(attr))
+		print_name(out, "origin", attr, &origin_names);
+}
+
+static void print_lifetimes(struct output *out, const struct nlattr **attrs)
+{
+	print_number(out, "soft-packets", attrs[BHSEC_A_SA_SOFT_PACKETS]);
+	print_number(out, "hard-packets", attrs[BHSEC_A_SA_HARD_PACKETS]);
+	print_number(out, "soft-bytes", attrs[BHSEC_A_SA_SOFT_BYTES]);
+	print_number(out, "hard-bytes", attrs[BHSEC_A_SA_HARD_BYTES]);
+	print_number(out, "soft-seconds", attrs[BHSEC_A_SA_SOFT_SECONDS]);
+	print_number(out, "hard-seconds", attrs[BHSEC_A_SA_HARD_SECONDS]);
+}
+
+static void print_classes(struct output *out, uint64_t mask)
+{
+	out_bits(out, "dscp", mask);
+	out_ranges(out, "dscp_ranges", "dscp", mask, "none");
+}
+
+static void print_sa(struct show *show, const struct nlmsghdr *nlh)
+{
+	const struct nlattr *attrs[BHSEC_A_SA_MAX + 1];
+	struct output *out = &show->out;
+
+	nl_attrs(nlh, attrs, BHSEC_A_SA_MAX);
+	out_object(out, NULL);
+	out_line(out, 2);
+	out_named(out, "direction", NULL,
+		  names_word(&direction_names,
+			     number_of(attrs[BHSEC_A_SA_DIRECTION])));
+	out_hex(out, "spi", number_of(attrs[BHSEC_A_SA_SPI]));
+	print_name(out, "cipher", attrs[BHSEC_A_SA_CIPHER], &cipher_names);
+	if (attrs[BHSEC_A_SA_ESN])
+		out_switch(out, "esn", number_of(attrs[BHSEC_A_SA_ESN]));
+	print_number(out, "window", attrs[BHSEC_A_SA_WINDOW]);
+	if (attrs[BHSEC_A_SA_DSCP_MASK])
+		print_classes(out, number_of(attrs[BHSEC_A_SA_DSCP_MASK]));
+	print_origin(out, attrs[BHSEC_A_SA_ORIGIN]);
+	print_name(out, "state", attrs[BHSEC_A_SA_STATE], &state_names);
+	print_number(out, "seq", attrs[BHSEC_A_SA_SEQ]);
+	print_number(out, "age", attrs[BHSEC_A_SA_AGE]);
+	if (number_of(attrs[BHSEC_A_SA_DIRECTION]) == BHSEC_DIRECTION_IN)
+		print_last(out, "last-received", attrs[BHSEC_A_SA_LAST_RECEIVED]);
+	else
+		print_last(out, "last-sent", attrs[BHSEC_A_SA_LAST_SENT]);
+	print_lifetimes(out, attrs);
+	if (show->stats || out->json)
+		print_stats(show, attrs[BHSEC_A_SA_STATS], 3);
+	out_object_end(out);
+}
+
+static void print_endpoint(struct output *out, const struct nlattr **attrs)
+{
+	char text[ADDRESS_TEXT];
+
+	if (attr_endpoint(attrs, text))
+		out_string(out, "endpoint", text);
+	else
+		out_none(out, "endpoint", "none");
+}
+
+/* What keeps a peer from carrying anything, as bits. */
+enum problem {
+	NO_SELECTORS = 1 << 0,
+	NO_ENDPOINT = 1 << 1,
+	NO_OUTBOUND = 1 << 2,
+	NO_INBOUND = 1 << 3,
+	EXPIRED = 1 << 4,
+	EXHAUSTED = 1 << 5,
+};
+
+static const char *const problem_names[] = {
+	"no_selectors", "no_endpoint", "no_outbound", "no_inbound", "expired",
+	"exhausted",
+};
+
+/* What an SA adds to the problems of its peer, or takes from them. */
+static unsigned int with_sa(unsigned int problems, const struct nlmsghdr *nlh)
+{
+	const struct nlattr *attrs[BHSEC_A_SA_MAX + 1];
+	const struct nlattr *dscp;
+
+	nl_attrs(nlh, attrs, BHSEC_A_SA_MAX);
+	dscp = attrs[BHSEC_A_SA_DSCP_MASK];
+	switch (number_of(attrs[BHSEC_A_SA_STATE])) {
+	case BHSEC_SA_STATE_EXPIRED:
+		return problems | EXPIRED;
+	case BHSEC_SA_STATE_EXHAUSTED:
+		return problems | EXHAUSTED;
+	}
+	if (number_of(attrs[BHSEC_A_SA_DIRECTION]) == BHSEC_DIRECTION_IN)
+		return problems & ~NO_INBOUND;
+	/* one that carries no class any more was replaced */
+	return !dscp || number_of(dscp) ? problems & ~NO_OUTBOUND : problems;
+}
+
+static unsigned int problems_of(const struct row *row,
+				const struct nlattr **attrs)
+{
+	const struct nlattr *selectors = attrs[BHSEC_A_PEER_SELECTORS];
+	unsigned int problems = NO_OUTBOUND | NO_INBOUND;
+	size_t i;
+
+	if (selectors && !mnl_attr_get_payload_len(selectors))
+		problems |= NO_SELECTORS;
+	if (!attrs[BHSEC_A_PEER_ENDPOINT_ADDR] &&
+	    !number_of(attrs[BHSEC_A_PEER_ROAM]))
+		problems |= NO_ENDPOINT;
+	for (i = 0; i < row->count; i++)
+		problems = with_sa(problems, row->sa[i]);
+	return problems;
+}
+
+static void print_problems(struct output *out, unsigned int problems)
+{
+	unsigned int i;
+
+	if (!problems && !out->json)
+		return;
+	out_line(out, 2);
+	out_list(out, "problems");
+	for (i = 0; i < ARRAY_SIZE(problem_names); i++)
+		if (problems & 1U << i)
+			out_member(out, problem_names[i]);
+	out_list_end(out, "none");
+}
+
+/* Who is behind the SAs of a peer, if its daemon says so. */
+static const char *find_identity(const struct identities *ids,
+				 const struct row *row, uint32_t reqid)
+{
+	const char *name = NULL;
+	const struct nlattr *spi;
+	size_t i;
+
+	for (i = 0; i < row->count && !name; i++) {
+		spi = nl_find(row->sa[i], BHSEC_A_SA_SPI);
+		name = identities_find(ids, reqid, mnl_attr_get_u32(spi));
+	}
+	return name;
+}
+
+/* The daemon is asked once, and not at all where it has made no SA. */
+static void print_identity(struct show *show, const struct row *row,
+			   uint32_t reqid)
+{
+	const char *name;
+
+	if (row->count && !show->asked) {
+		vici_ask(&show->identities, show->count);
+		show->asked = true;
+	}
+	name = find_identity(&show->identities, row, reqid);
+	if (name)
+		out_quoted(&show->out, "identity", name);
+	else
+		out_none(&show->out, "identity", NULL);
+}
+
+static void print_peer(struct show *show, const struct row *row)
+{
+	const struct nlattr *attrs[BHSEC_A_PEER_MAX + 1];
+	struct output *out = &show->out;
+
+	nl_attrs(row->nlh, attrs, BHSEC_A_PEER_MAX);
+	out_line(out, 1);
+	out_named(out, "name", "peer",
+		  mnl_attr_get_str(attrs[BHSEC_A_PEER_NAME]));
+	if (is_ike(attrs[BHSEC_A_PEER_ORIGIN]))
+		print_identity(show, row, number_of(attrs[BHSEC_A_PEER_REQID]));
+	print_origin(out, attrs[BHSEC_A_PEER_ORIGIN]);
+	print_number(out, "reqid", attrs[BHSEC_A_PEER_REQID]);
+	print_endpoint(out, attrs);
+	print_name(out, "encap", attrs[BHSEC_A_PEER_ENCAP], &encap_names);
+	print_number(out, "mtu", attrs[BHSEC_A_PEER_MTU]);
+	out_switch(out, "roam", number_of(attrs[BHSEC_A_PEER_ROAM]));
+	out_switch(out, "entropy", number_of(attrs[BHSEC_A_PEER_ENTROPY]));
+	print_number(out, "keepalive", attrs[BHSEC_A_PEER_KEEPALIVE]);
+	print_last(out, "last-received", attrs[BHSEC_A_PEER_LAST_RECEIVED]);
+	print_last(out, "last-sent", attrs[BHSEC_A_PEER_LAST_SENT]);
+	print_problems(out, problems_of(row, attrs));
+	out_line(out, 2);
+	print_prefixes(out, "selectors", attrs[BHSEC_A_PEER_SELECTORS], "none");
+	print_prefixes(out, "local-selectors",
+		       attrs[BHSEC_A_PEER_LOCAL_SELECTORS], "any");
+	print_icmp(show, attrs[BHSEC_A_PEER_ICMP]);
+	print_stats(show, attrs[BHSEC_A_PEER_STATS], 2);
+}
+
+static uint32_t direction_of(const struct nlmsghdr *sa)
+{
+	return mnl_attr_get_u32(nl_find(sa, BHSEC_A_SA_DIRECTION));
+}
+
+static void print_sas(struct show *show, const struct row *row)
+{
+	uint32_t direction;
+	size_t i;
+
+	out_array(&show->out, "sas");
+	for (direction = 0; direction <= BHSEC_DIRECTION_OUT; direction++)
+		for (i = 0; i < row->count; i++)
+			if (direction_of(row->sa[i]) == direction)
+				print_sa(show, row->sa[i]);
+	out_array_end(&show->out);
+}
+
+/**
+ * print_peers - all peers of a device
+ * @show: what is asked for, and the result
+ * @peers: the peers
+ */
+void print_peers(struct show *show, const struct rows *peers)
+{
+	struct output *out = &show->out;
+	size_t i;
+
+	out_array(out, "peers");
+	for (i = 0; i < peers->count; i++) {
+		out_object(out, NULL);
+		print_peer(show, &peers->row[i]);
+		print_sas(show, &peers->row[i]);
+		out_object_end(out);
+	}
+	out_array_end(out);
+}
