@@ -2,9 +2,16 @@
 """Tunnels keyed by XFRM states and policies of an if_id, put in as a daemon
 would; the far end is the kernel's own IPsec."""
 
-from lib import *
+import errno
 
-ESP_IN_UDP_PORT = ESP_PORT
+from lib import *
+from libnetlink import Genl, SPEC
+
+IKE, HAND = 1, 0
+SIZES = 0, 1, 100, 1300
+EVENTS = [entry["name"] if isinstance(entry, dict) else entry
+          for definition in SPEC["definitions"] if definition["name"] == "event"
+          for entry in definition["entries"]]
 
 
 class Bound(Tunnel):
@@ -65,6 +72,88 @@ class Bound(Tunnel):
                                          peer=self.peer)
                     return peer if len(sas) == count else None
         return wait_for(seen)
+
+    def where(self):
+        return f"{self.encap} over IPv{self.family}, {self.cipher}"
+
+    def works(self):
+        """To what echoes UDP there."""
+        for f in 4, 6:
+            udp_exchange(self.a, self.inner("b", f), SIZES, self.inner("a", f))
+
+    def state(self, outbound):
+        """What the kernel says of one: {word: number}"""
+        ends = [self.a_outer, self.b_outer]
+        src, dst = ends if outbound else reversed(ends)
+        spi = self.out.spi if outbound else self.in_.spi
+        text = self.a.run(["ip", "-s", "xfrm", "state", "get", "src", src,
+                           "dst", dst, "proto", "esp", "spi", hex(spi)]).stdout
+        found = {word: int(number, 0) for word, number in
+                 re.findall(r"\b(o?seq(?:-hi)?) (0x[0-9a-f]+)", text)}
+        current = re.search(
+            r"lifetime current:\s+(\d+)\(bytes\), (\d+)\(packets\)", text)
+        return found | {"bytes": int(current[1]), "packets": int(current[2])}
+
+    def sas(self):
+        return self.a.nl.dump("sa-get", ifname=self.dev, peer=self.peer)
+
+    def own_stats(self):
+        return self.a.own_stats(self.dev)
+
+    def is_told(self, counter, stats=None, number=errno.EHOSTUNREACH):
+        """A packet is counted there, its sender hears, nothing is sent."""
+        stats = stats or self.stats
+        for f in 4, 6:
+            before, dst = stats(), self.inner("b", f)
+            capture = Capture(self.b, self.link.if_b)
+            check_equal(refused(self.a, dst, self.inner("a", f)), number,
+                        "error at the sender")
+            check_equal(difference(before, stats()), {counter: 1}, "counters")
+            check(not any(b"never" in frame for frame in capture.stop()),
+                  "it left in clear")
+
+
+class Ears:
+    """What monitor would have shown since it was cleared."""
+
+    def __init__(self, ns):
+        self.heard, self.nl = [], Genl(ns)
+        self.nl.join("events")
+
+    def of(self, kind):
+        while event := self.nl.event(0.2):
+            self.heard.append(event)
+        return [event for event in self.heard
+                if EVENTS[event["event"]] == kind]
+
+    def clear(self):
+        while self.nl.event(0):
+            pass
+        self.heard.clear()
+
+
+def every_kind(a, b, link):
+    """Both encapsulations, both families, with ESN and without."""
+    kinds = itertools.product(
+        ("udp", "esp"), (4, 6),
+        (("aes-gcm-128", True), ("chacha20-poly1305", False)))
+    return [Bound(a, b, link, n=n, encap=encap, family=family, cipher=cipher,
+                  esn=esn)
+            for n, (encap, family, (cipher, esn)) in enumerate(kinds)]
+
+
+def first_of_kind(made):
+    return {(t.encap, t.family): t for t in made if t.esn}
+
+
+def not_taken(ns, dev="bh0"):
+    """What is refused there: (SPI or None, the reason)."""
+    device, = ns.nl.do("dev-get", ifname=dev)
+    return {(r.get("spi"), r["reason"]) for r in device.get("refused", [])}
+
+
+def no_peer_left(ns, dev="bh0"):
+    wait_for(lambda: not ns.nl.dump("peer-get", ifname=dev) or None)
 
 
 def bind(ns, dev, if_id, **more):
