@@ -10,17 +10,44 @@
 struct bhsec_sa;
 struct netlink_ext_ack;
 
-/* Every cipher of the table has an explicit IV of 8 bytes and an ICV of 16. */
-#define BHSEC_IV_LEN 8
-#define BHSEC_ICV_LEN 16
-/* SPI, sequence number and explicit IV, as they stand in the packet. */
-#define BHSEC_ESP_HEAD (8 + BHSEC_IV_LEN)
+/* The longest explicit IV, and an ESP header with it. */
+#define BHSEC_IV_MAX 16
+#define BHSEC_HEAD_MAX (8 + BHSEC_IV_MAX)
+
+/**
+ * struct bhsec_layout - what a cipher has around and in a payload (RFC 4303 2)
+ * @head: bytes of SPI, sequence number and explicit IV
+ * @icv: bytes of the ICV
+ * @block: what payload, padding and the two bytes after it are a multiple of
+ */
+struct bhsec_layout {
+	u8 head;
+	u8 icv;
+	u8 block;
+};
+
+/**
+ * struct bhsec_algorithms - how xfrm names a cipher
+ * @cipher: of an AEAD its template; else what encrypts
+ * @key_len: bytes of its key, salt included
+ * @mac: what authenticates; NULL for an AEAD
+ * @mac_key_len: bytes of its key
+ * @icv_len: bytes of the ICV
+ */
+struct bhsec_algorithms {
+	const char *cipher;
+	unsigned int key_len;
+	const char *mac;
+	unsigned int mac_key_len;
+	unsigned int icv_len;
+};
 
 /**
  * struct bhsec_aead_op - one packet on its way through the cipher
  * @sa: the SA; the operation is one of its users
  * @skb: the packet; linear, and nobody else's
  * @seq: its full sequence number
+ * @layout: the SA's
  * @inner_len: bytes of the inner packet, outbound
  * @before: what stood before the ESP header, while the AAD stands there
  * @iv: the cipher's copy of the explicit IV
@@ -31,17 +58,19 @@ struct bhsec_aead_op {
 	struct bhsec_sa *sa;
 	struct sk_buff *skb;
 	u64 seq;
+	const struct bhsec_layout *layout;
 	unsigned int inner_len;
 	__be32 before;
-	u8 iv[BHSEC_IV_LEN];
+	u8 iv[BHSEC_IV_MAX];
 	struct scatterlist sg;
 	struct aead_request req;
 };
 
 unsigned int bhsec_aead_key_len(u32 cipher);
-int bhsec_aead_find(const char *driver, unsigned int key_len,
-		    unsigned int icv_len);
-struct crypto_aead *bhsec_aead_alloc(u32 cipher, const u8 *key,
+const struct bhsec_layout *bhsec_aead_layout(u32 cipher);
+int bhsec_aead_find(const struct bhsec_algorithms *algorithms);
+const char *bhsec_aead_objection(const struct bhsec_algorithms *algorithms);
+struct crypto_aead *bhsec_aead_alloc(u32 cipher, bool esn, const u8 *key,
 				     struct netlink_ext_ack *extack);
 struct bhsec_aead_op *bhsec_aead_op_get(struct crypto_aead *tfm);
 void bhsec_aead_op_put(struct bhsec_aead_op *op);

@@ -20,15 +20,15 @@
 #include "xfrm_bind.h"
 #include "xmit.h"
 
-/* Fits every cipher and encapsulation over IPv6 at 1500. */
+/* Fits every AEAD and encapsulation over IPv6 at 1500. */
 #define MTU_DEFAULT 1418
 /* Room for IPv6, UDP and ESP in an IP datagram. */
 #define MTU_MAX (IP_MAX_MTU - 128)
 
 /* Of a datagram over IPv4 that leaves with others. */
 #define HEADROOM (48 + BHSEC_OUTER_BELOW)
-/* Padding, its length, next header, ICV. */
-#define TAILROOM (3 + 2 + BHSEC_ICV_LEN)
+/* Padding, its length, next header and ICV of every AEAD. */
+#define TAILROOM (3 + 2 + 16)
 
 #define FEATURES (NETIF_F_SG | NETIF_F_FRAGLIST | NETIF_F_HW_CSUM | \
 		  NETIF_F_HIGHDMA | BHSEC_SEGMENT_FEATURES)

@@ -158,10 +158,11 @@ static void update_replay(struct batch *batch, struct sk_buff *list)
  * RFC 4303 3.4.4: check the padding and cut off all that is not payload.
  * Returns 0 and the next header, or a counter.
  */
-static unsigned int strip_esp(struct sk_buff *skb, u8 *next_header)
+static unsigned int strip_esp(const struct bhsec_layout *layout,
+			      struct sk_buff *skb, u8 *next_header)
 {
-	unsigned int payload = skb->len - BHSEC_ESP_HEAD - BHSEC_ICV_LEN;
-	const u8 *tail = skb->data + BHSEC_ESP_HEAD + payload - TRAILER_MIN;
+	unsigned int payload = skb->len - layout->head - layout->icv;
+	const u8 *tail = skb->data + layout->head + payload - TRAILER_MIN;
 	unsigned int pad = tail[0], i;
 
 	*next_header = tail[1];
@@ -170,8 +171,8 @@ static unsigned int strip_esp(struct sk_buff *skb, u8 *next_header)
 	for (i = 0; i < pad; i++)
 		if ((tail - pad)[i] != i + 1)
 			return BHSEC_A_STATS_PADDING;
-	__skb_trim(skb, BHSEC_ESP_HEAD + payload - TRAILER_MIN - pad);
-	__skb_pull(skb, BHSEC_ESP_HEAD);
+	__skb_trim(skb, layout->head + payload - TRAILER_MIN - pad);
+	__skb_pull(skb, layout->head);
 	return 0;
 }
 
@@ -241,7 +242,7 @@ static unsigned int open_payload(struct batch *batch, struct sk_buff *skb)
 
 	if (counter)
 		return counter;
-	counter = strip_esp(skb, &next_header);
+	counter = strip_esp(&sa->layout, skb, &next_header);
 	if (counter)
 		return counter;
 	if (next_header == IPPROTO_NONE)
@@ -356,9 +357,15 @@ static u32 seq_of(const struct sk_buff *skb)
  * capture or the page cache may hold them. Pages say nothing of who else does:
  * those of a segment are its aggregate's, whose clone may wait in a capture.
  */
-static unsigned int inspect(struct sk_buff *skb)
+static unsigned int inspect(const struct bhsec_layout *layout,
+			    struct sk_buff *skb)
 {
-	if (skb->len < BHSEC_ESP_HEAD + TRAILER_MIN + BHSEC_ICV_LEN)
+	unsigned int around = layout->head + layout->icv;
+
+	if (skb->len < around + TRAILER_MIN)
+		return BHSEC_A_STATS_MALFORMED;
+	/* what no block cipher can have made; others do not ask */
+	if (layout->block > 4 && (skb->len - around) % layout->block)
 		return BHSEC_A_STATS_MALFORMED;
 	if (skb_linearize_cow(skb))
 		return BHSEC_A_STATS_NOMEM;
@@ -378,6 +385,7 @@ static unsigned int open(struct batch *batch, struct sk_buff *skb)
 	if (unlikely(!op))
 		return BHSEC_A_STATS_NOMEM;
 	op->sa = batch->sa;
+	op->layout = &batch->sa->layout;
 	op->skb = skb;
 	op->seq = datagram(skb)->seq;
 	if (may_wait) {
@@ -447,7 +455,7 @@ static void take(struct bhsec_sa *sa, struct sk_buff *list,
 
 	for (skb = list; skb; skb = skb->next) {
 		datagram(skb)->seq = seq_of(skb);
-		datagram(skb)->counter = counter ?: inspect(skb);
+		datagram(skb)->counter = counter ?: inspect(&sa->layout, skb);
 	}
 	if (unlikely(counter)) {
 		sift(&batch, list, refused);

@@ -16,6 +16,7 @@
 #include "compat.h"
 #include "device.h"
 #include "esp.h"
+#include "iv.h"
 #include "keepalive.h"
 #include "outer.h"
 #include "peer.h"
@@ -23,8 +24,11 @@
 #include "segment.h"
 #include "train.h"
 
-/* What follows the payload at most: padding, its length, next header, ICV. */
-#define TAIL_MAX (3 + 2 + BHSEC_ICV_LEN)
+/* What follows the inner packet at most: padding, its length, next header, ICV. */
+static unsigned int tail_max(const struct bhsec_sa *sa)
+{
+	return sa->layout.block - 1 + 2 + sa->layout.icv;
+}
 
 /**
  * struct datagrams - a list of sealed datagrams
@@ -90,7 +94,7 @@ static void take_owner(struct sk_buff *skb, struct sk_buff *inner)
  * it kept that, would double at each turn.
  */
 static bool can_become(const struct bhsec_segments *segments,
-		       unsigned int headroom)
+		       unsigned int headroom, unsigned int tailroom)
 {
 	const struct sk_buff *skb = segments->skb;
 	unsigned int room = skb_end_pointer(skb) - skb_tail_pointer(skb);
@@ -98,7 +102,7 @@ static bool can_become(const struct bhsec_segments *segments,
 	return !segments->payload && !skb_has_frag_list(skb) &&
 	       !skb_shared(skb) && !skb_cloned(skb) &&
 	       skb->len == segments->last && skb_headroom(skb) >= headroom &&
-	       room >= skb->data_len + TAIL_MAX && room <= PAGE_SIZE;
+	       room >= skb->data_len + tailroom && room <= PAGE_SIZE;
 }
 
 /* Nothing of the inner packet but priority, queue and flow goes out with it. */
@@ -122,13 +126,13 @@ static struct sk_buff *become(struct bhsec_segments *segments)
 
 /* The next segment, with room for all headers before it and the ICV behind. */
 static struct sk_buff *build(struct bhsec_segments *segments,
-			     unsigned int headroom)
+			     unsigned int headroom, unsigned int tailroom)
 {
 	unsigned int len = bhsec_segments_len(segments);
 	struct sk_buff *skb;
 
 	headroom += BHSEC_OUTER_BELOW;
-	skb = bhsec_buffer_alloc(headroom + len + TAIL_MAX);
+	skb = bhsec_buffer_alloc(headroom + len + tailroom);
 	if (!skb)
 		return NULL;
 	skb_reserve(skb, headroom);
@@ -142,11 +146,12 @@ static struct sk_buff *build(struct bhsec_segments *segments,
 	return skb;
 }
 
-/* RFC 4303 2.4: 1, 2, 3, then pad length and next header, to four bytes. */
-static void put_trailer(struct sk_buff *skb, u8 next_header)
+/* RFC 4303 2.4: 1, 2, 3 ..., then pad length and next header. */
+static void put_trailer(const struct bhsec_sa *sa, struct sk_buff *skb,
+			u8 next_header)
 {
-	unsigned int pad = -(skb->len + 2) & 3;
-	u8 *tail = __skb_put(skb, pad + 2 + BHSEC_ICV_LEN);
+	unsigned int pad = -(skb->len + 2) & (sa->layout.block - 1);
+	u8 *tail = __skb_put(skb, pad + 2 + sa->layout.icv);
 	unsigned int i;
 
 	for (i = 0; i < pad; i++)
@@ -157,12 +162,11 @@ static void put_trailer(struct sk_buff *skb, u8 next_header)
 
 static void put_header(const struct bhsec_sa *sa, struct sk_buff *skb, u64 seq)
 {
-	struct ip_esp_hdr *esph = __skb_push(skb, BHSEC_ESP_HEAD);
-	__be64 iv = cpu_to_be64(seq ^ sa->iv_mask);
+	struct ip_esp_hdr *esph = __skb_push(skb, sa->layout.head);
 
 	esph->spi = sa->spi;
 	esph->seq_no = htonl(lower_32_bits(seq));
-	memcpy(esph + 1, &iv, sizeof(iv));
+	bhsec_iv_put(sa, esph->enc_data, seq);
 }
 
 static void send(struct bhsec_sa *sa, const struct bhsec_outer *outer,
@@ -236,6 +240,7 @@ static void seal(struct bhsec_sa *sa, struct sk_buff *skb,
 		return;
 	}
 	op->sa = sa;
+	op->layout = &sa->layout;
 	op->skb = skb;
 	op->seq = seq;
 	op->inner_len = inner_len;
@@ -255,22 +260,25 @@ static void seal_all(struct bhsec_sa *sa, struct bhsec_segments *segments,
 		     unsigned int count, u64 seq, u8 next_header,
 		     const struct bhsec_outer *outer, struct datagrams *list)
 {
-	unsigned int headroom = bhsec_outer_headroom(outer) + BHSEC_ESP_HEAD;
+	unsigned int headroom = bhsec_outer_headroom(outer) + sa->layout.head;
+	unsigned int tailroom = tail_max(sa);
 	bool in_place = can_become(segments, bhsec_train_follows(outer) ?
-				   headroom + BHSEC_OUTER_BELOW : headroom);
+				   headroom + BHSEC_OUTER_BELOW : headroom,
+				   tailroom);
 	unsigned int i, len;
 	struct sk_buff *skb;
 
 	for (i = 0; i < count; i++) {
 		len = bhsec_segments_len(segments);
-		skb = in_place ? become(segments) : build(segments, headroom);
+		skb = in_place ? become(segments) :
+				 build(segments, headroom, tailroom);
 		if (unlikely(!skb)) {
 			count_drops(sa, BHSEC_A_STATS_NOMEM, count - i);
 			break;
 		}
 		if (!in_place && !i)
 			take_owner(skb, segments->skb);
-		put_trailer(skb, next_header);
+		put_trailer(sa, skb, next_header);
 		put_header(sa, skb, seq + i);
 		seal(sa, skb, len, seq + i, outer, list);
 	}

@@ -19,6 +19,7 @@
 #include "esp.h"
 #include "outer.h"
 #include "peer.h"
+#include "sa.h"
 #include "underlay.h"
 
 /* Of a packet's first bytes, as many as other tunnels' headers may take. */
@@ -39,14 +40,17 @@ unsigned int bhsec_outer_peer_mtu(struct bhsec_peer *peer)
 {
 	const struct bhsec_settings *settings;
 	struct bhsec_outer outer = {};
+	const struct bhsec_sa *sa;
 	unsigned int mtu = 0;
 
 	local_bh_disable();
 	rcu_read_lock();
 	settings = rcu_dereference(peer->bdev->settings);
+	sa = rcu_dereference(peer->out[0]);
 	outer.tos = bhsec_outer_tos(settings, 0);
 	if (!bhsec_outer_route(peer, &outer)) {
-		mtu = bhsec_outer_inner_max(&outer);
+		mtu = bhsec_outer_inner_max(&outer, sa ? &sa->layout :
+					    bhsec_aead_layout(0));
 		dst_release(outer.dst);
 	}
 	rcu_read_unlock();
@@ -68,7 +72,7 @@ unsigned int bhsec_outer_peer_mtu(struct bhsec_peer *peer)
  */
 bool bhsec_outer_is_ours(const struct sk_buff *skb)
 {
-	u8 copy[BHSEC_ESP_HEAD];
+	u8 copy[BHSEC_HEAD_MAX];
 	const u8 *esp;
 	int offset;
 

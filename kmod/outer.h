@@ -100,20 +100,23 @@ static inline u8 bhsec_outer_tos(const struct bhsec_settings *settings,
 /**
  * bhsec_outer_inner_max - the largest inner packet that the path takes
  * @outer: family, encapsulation and route
+ * @layout: of the cipher
  *
- * ESP header, IV and ICV are outside the padding to four bytes, the two bytes
- * of pad length and next header inside (RFC 4303 2).
+ * ESP header, IV and ICV are outside the padding, the two bytes of pad length
+ * and next header inside (RFC 4303 2).
  *
  * Return: bytes.
  */
 static inline unsigned int
-bhsec_outer_inner_max(const struct bhsec_outer *outer)
+bhsec_outer_inner_max(const struct bhsec_outer *outer,
+		      const struct bhsec_layout *layout)
 {
 	unsigned int mtu = dst_mtu(outer->dst);
 	unsigned int around = bhsec_outer_ip_len(outer) + bhsec_outer_udp_len(outer) +
-			      BHSEC_ESP_HEAD + BHSEC_ICV_LEN;
+			      layout->head + layout->icv;
 
-	return mtu > around + 2 ? ((mtu - around) & ~3U) - 2 : 0;
+	return mtu >= around + layout->block ?
+	       ((mtu - around) & -layout->block) - 2 : 0;
 }
 
 /**

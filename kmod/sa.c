@@ -200,6 +200,7 @@ static struct bhsec_sa *sa_alloc(struct bhsec_peer *peer,
 		return ERR_PTR(err);
 	sa->spi = cpu_to_be32(config->spi);
 	sa->cipher = config->cipher;
+	sa->layout = *bhsec_aead_layout(config->cipher);
 	sa->encap = config->encap;
 	sa->outbound = config->outbound;
 	sa->esn = config->esn;
@@ -224,7 +225,8 @@ static struct bhsec_sa *sa_alloc(struct bhsec_peer *peer,
 	err = percpu_ref_init(&sa->users, sa_unused, 0, GFP_KERNEL_ACCOUNT);
 	if (err)
 		goto free_replay;
-	sa->tfm = bhsec_aead_alloc(config->cipher, config->key, extack);
+	sa->tfm = bhsec_aead_alloc(config->cipher, config->esn, config->key,
+				   extack);
 	if (IS_ERR(sa->tfm)) {
 		err = PTR_ERR(sa->tfm);
 		NL_SET_BAD_ATTR(extack, config->attrs[err == -ENOENT ?

@@ -8,6 +8,7 @@
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
+#include "aead.h"
 #include "replay.h"
 #include "stamp.h"
 #include "stats.h"
@@ -43,7 +44,7 @@ struct bhsec_lifetime {
  * @seq: last sequence number used before
  * @soft: when to tell
  * @hard: when to stop
- * @key: key and salt, bhsec_aead_key_len() bytes; the caller wipes it
+ * @key: keys and salt, bhsec_aead_key_len() bytes; the caller wipes it
  * @borrowed: the XFRM state that it lives by; NULL for one keyed by hand
  * @attrs: the request, BHSEC_A_SA_*, for the attribute that a refusal names
  */
@@ -67,7 +68,7 @@ struct bhsec_sa_config {
 /**
  * struct bhsec_sa_mark - what each datagram of an outbound SA shows of it
  * @spi: network byte order
- * @mask: the low half of bhsec_sa.iv_mask: IV XOR sequence number
+ * @mask: the low half of bhsec_sa.iv_mask: bhsec_iv_number() XOR sequence number
  */
 struct bhsec_sa_mark {
 	__be32 spi;
@@ -84,14 +85,14 @@ struct bhsec_sa_mark {
  * @mark: no other outbound SA has it
  * @spi: network byte order
  * @cipher: BHSEC_CIPHER_*
+ * @layout: what the cipher has around a payload
  * @encap: BHSEC_ENCAP_*; a state may change it, under the device's lock
  * @outbound: direction
  * @esn: 64-bit sequence numbers
  * @dscp_listed: claims the DSCPs of a list, not what is left over
  * @metered: has a lifetime in packets or bytes
  * @state: BHSEC_SA_STATE_*; leaves ACTIVE once
- * @iv_mask: outbound, the explicit IV is the sequence number XOR this random
- *	value, so that a key installed twice repeats no nonce
+ * @iv_mask: outbound, in the explicit IV is the sequence number XOR this
  * @key_digest: keyed hash, to find the same key among a peer's SAs
  * @peer: the SA holds a reference
  * @borrowed: the XFRM state that the SA lives by, which has its numbers and
@@ -124,6 +125,7 @@ struct bhsec_sa {
 	struct bhsec_sa_mark mark;
 	__be32 spi;
 	u8 cipher;
+	struct bhsec_layout layout;
 	u8 encap;
 	bool outbound;
 	bool esn;

@@ -3,6 +3,7 @@
  * The SAs of an underlay, by what a packet shows of them.
  */
 #include <linux/hashtable.h>
+#include <linux/ip.h>
 #include <linux/netlink.h>
 #include <linux/random.h>
 #include <linux/siphash.h>
@@ -12,6 +13,7 @@
 #include "compat.h"
 #include "device.h"
 #include "endpoint.h"
+#include "iv.h"
 #include "sa.h"
 #include "underlay.h"
 #include "xfrm_sad.h"
@@ -52,6 +54,10 @@ static const struct rhashtable_params mark_params = {
 	.obj_cmpfn = mark_compare,
 	.automatic_shrinking = true,
 };
+
+/* ESP headers by the length of their IV, and how many SAs have such ones. */
+static const u8 heads[] = { 8 + 8, BHSEC_HEAD_MAX, 8 };
+static atomic_t sas_of[ARRAY_SIZE(heads)];
 
 /*
  * SPI -> outbound SAs of every netns. The far ends choose these SPIs, so some
@@ -102,47 +108,69 @@ struct bhsec_sa *bhsec_underlay_sender(const struct net *net, __be32 spi,
 	return NULL;
 }
 
+static bool any_sent(const u8 *esp, unsigned int head)
+{
+	u64 number = bhsec_iv_number(esp, head);
+	struct bhsec_sa_mark mark;
+	struct ip_esp_hdr esph;
+	struct bhsec_sa *sa;
+
+	memcpy(&esph, esp, sizeof(esph));
+	mark.spi = esph.spi;
+	mark.mask = lower_32_bits(number) ^ be32_to_cpu(esph.seq_no);
+	sa = rhashtable_lookup(&marks, &mark, mark_params);
+	return sa && sa->layout.head == head &&
+	       (number ^ sa->iv_mask) <= bhsec_sa_seq(sa);
+}
+
 /**
  * bhsec_underlay_any_sent - has an SA of any netns made this packet
- * @esp: its first BHSEC_ESP_HEAD bytes
+ * @esp: its first BHSEC_HEAD_MAX bytes
  *
- * The IV is the sequence number XOR a secret: nobody else can make a pair that
- * fits, and have the packets of others taken for ours.
+ * In the IV is the sequence number XOR a secret: nobody else can make a pair that
+ * fits, and have the packets of others taken for ours. Without an IV whoever sees
+ * the SPI can.
  *
  * Context: RCU read lock held.
  * Return: true if so.
  */
 bool bhsec_underlay_any_sent(const u8 *esp)
 {
-	struct bhsec_sa_mark mark;
-	struct bhsec_sa *sa;
-	__be32 low;
-	__be64 iv;
+	unsigned int i;
 
-	memcpy(&mark.spi, esp, sizeof(mark.spi));
-	memcpy(&low, esp + 4, sizeof(low));
-	memcpy(&iv, esp + 8, sizeof(iv));
-	mark.mask = lower_32_bits(be64_to_cpu(iv)) ^ be32_to_cpu(low);
-	sa = rhashtable_lookup(&marks, &mark, mark_params);
-	return sa && (be64_to_cpu(iv) ^ sa->iv_mask) <= bhsec_sa_seq(sa);
+	for (i = 0; i < ARRAY_SIZE(heads); i++)
+		if (atomic_read(&sas_of[i]) && any_sent(esp, heads[i]))
+			return true;
+	return false;
 }
 
 /*
  * Draw the mask of the IVs. Where another SA of the same SPI has drawn the same
- * low half, which one in 2^32 does, once more.
+ * low half, which one in 2^32 does, once more. Where there is no IV one SA of an
+ * SPI is enough to have its packets known.
  */
 static int draw_mask(struct bhsec_sa *sa)
 {
+	bool has_iv = sa->layout.head > 8;
 	int err;
 
 	sa->mark.spi = sa->spi;
 	do {
-		sa->iv_mask = get_random_u64();
+		sa->iv_mask = has_iv ? get_random_u64() : 0;
 		sa->mark.mask = lower_32_bits(sa->iv_mask);
 		err = rhashtable_lookup_insert_fast(&marks, &sa->mark_node,
 						    mark_params);
-	} while (err == -EEXIST);
-	return err;
+	} while (err == -EEXIST && has_iv);
+	return err == -EEXIST ? 0 : err;
+}
+
+static atomic_t *sas_like(const struct bhsec_sa *sa)
+{
+	unsigned int i = 0;
+
+	while (heads[i] != sa->layout.head)
+		i++;
+	return &sas_of[i];
 }
 
 /**
@@ -166,6 +194,7 @@ int bhsec_underlay_publish(struct net *net, struct bhsec_sa *sa,
 		spin_lock(&outbound_lock);
 		hash_add_rcu(outbound, &sa->out_node, (__force u32)sa->spi);
 		spin_unlock(&outbound_lock);
+		atomic_inc(sas_like(sa));
 		return 0;
 	}
 	/* the ESP door takes an SPI that it knows, whatever the peer's encap */
@@ -194,6 +223,7 @@ void bhsec_underlay_unpublish(struct net *net, struct bhsec_sa *sa)
 		hash_del_rcu(&sa->out_node);
 		spin_unlock(&outbound_lock);
 		rhashtable_remove_fast(&marks, &sa->mark_node, mark_params);
+		atomic_dec(sas_like(sa));
 	} else {
 		rhashtable_remove_fast(&bhsec_net(net)->inbound, &sa->in_node,
 				       inbound_params);

@@ -39,9 +39,29 @@ static bool is_offload_loaded(u16 family)
 	return loaded;
 }
 
+static void algorithms_of(struct bhsec_algorithms *algorithms,
+			  const struct xfrm_state *x)
+{
+	memset(algorithms, 0, sizeof(*algorithms));
+	if (x->aead) {
+		algorithms->cipher = x->aead->alg_name;
+		algorithms->key_len = x->aead->alg_key_len / 8;
+		algorithms->icv_len = x->aead->alg_icv_len / 8;
+		return;
+	}
+	/* ESP without a MAC is none that anybody may use: RFC 8221 4 */
+	algorithms->cipher = x->ealg ? x->ealg->alg_name : "";
+	algorithms->key_len = x->ealg ? x->ealg->alg_key_len / 8 : 0;
+	algorithms->mac = x->aalg ? x->aalg->alg_name : "";
+	algorithms->mac_key_len = x->aalg ? x->aalg->alg_key_len / 8 : 0;
+	algorithms->icv_len = x->aalg ? x->aalg->alg_trunc_len / 8 : 0;
+}
+
 /* Why a state cannot be taken, NULL if it can. */
 static const char *objection(const struct xfrm_state *x)
 {
+	struct bhsec_algorithms algorithms;
+
 	if (x->props.mode != XFRM_MODE_TUNNEL)
 		return "the state is not in tunnel mode";
 	if (x->xso.dev)
@@ -52,11 +72,8 @@ static const char *objection(const struct xfrm_state *x)
 		return x->props.family == AF_INET6 ?
 		       "esp6_offload takes raw ESP first: rmmod it, or use ESP in UDP" :
 		       "esp4_offload takes raw ESP first: rmmod it, or use ESP in UDP";
-	if (!x->aead ||
-	    bhsec_aead_find(x->aead->alg_name, x->aead->alg_key_len / 8,
-			    x->aead->alg_icv_len / 8) < 0)
-		return "bhsec has no such cipher";
-	return NULL;
+	algorithms_of(&algorithms, x);
+	return bhsec_aead_objection(&algorithms);
 }
 
 static void refuse(struct bhsec_binding *binding, const struct xfrm_state *x,
@@ -78,18 +95,35 @@ static u32 window_of(const struct bhsec_binding *binding,
 	return min_t(u32, max(own, window), BHSEC_WINDOW_MAX);
 }
 
-/* What an SA is made from; the numbers are for bhsec_borrowed_begin(). */
-static void config_of(struct bhsec_sa_config *config,
+/* All keys of a state one after the other. */
+static void copy_keys(u8 *keys, const struct xfrm_state *x)
+{
+	if (x->aead) {
+		memcpy(keys, x->aead->alg_key, x->aead->alg_key_len / 8);
+		return;
+	}
+	memcpy(keys, x->ealg->alg_key, x->ealg->alg_key_len / 8);
+	memcpy(keys + x->ealg->alg_key_len / 8, x->aalg->alg_key,
+	       x->aalg->alg_key_len / 8);
+}
+
+/*
+ * What an SA is made from; the numbers are for bhsec_borrowed_begin(). @keys is
+ * for BHSEC_KEY_MAX bytes, which the caller wipes.
+ */
+static void config_of(struct bhsec_sa_config *config, u8 *keys,
 		      const struct bhsec_binding *binding,
 		      const struct xfrm_state *x, bool outbound)
 {
+	struct bhsec_algorithms algorithms;
+
+	algorithms_of(&algorithms, x);
+	copy_keys(keys, x);
 	memset(config, 0, sizeof(*config));
 	config->attrs = bhsec_no_attrs.sa;
 	config->spi = be32_to_cpu(x->id.spi);
-	config->cipher = bhsec_aead_find(x->aead->alg_name,
-					 x->aead->alg_key_len / 8,
-					 x->aead->alg_icv_len / 8);
-	config->key = x->aead->alg_key;
+	config->cipher = bhsec_aead_find(&algorithms);
+	config->key = keys;
 	config->outbound = outbound;
 	config->esn = x->props.flags & XFRM_STATE_ESN;
 	config->encap = x->encap ? BHSEC_ENCAP_UDP : BHSEC_ENCAP_ESP;
@@ -274,6 +308,26 @@ void bhsec_state_soften(struct bhsec_binding *binding, const struct xfrm_state *
 		bhsec_event_sa(BHSEC_EVENT_SOFT, borrowed->sa);
 }
 
+static void take(struct bhsec_binding *binding, struct xfrm_state *x,
+		 const struct bhsec_state_key *key,
+		 struct bhsec_sa_config *config)
+{
+	u64 digest = bhsec_sa_key_digest(config);
+	struct bhsec_borrowed *borrowed;
+
+	borrowed = bhsec_borrowed_known(binding, x, key, digest);
+	if (borrowed && bhsec_borrowed_is_live(borrowed) &&
+	    bhsec_borrowed_state(borrowed) != x)
+		/* its end is told, and then its copy is looked at */
+		return;
+	if (borrowed && borrowed->sa) {
+		follow(binding, borrowed, x);
+	} else {
+		release_ended(binding, key);
+		adopt(binding, x, key, config, digest, borrowed);
+	}
+}
+
 /**
  * bhsec_state_adopt - take a state, or what has changed of it
  * @binding: the binding
@@ -286,8 +340,8 @@ void bhsec_state_adopt(struct bhsec_binding *binding, struct xfrm_state *x)
 	struct bhsec_borrowed *borrowed;
 	struct bhsec_state_key key = {};
 	struct bhsec_sa_config config;
+	u8 keys[BHSEC_KEY_MAX];
 	const char *reason;
-	u64 digest;
 
 	if (READ_ONCE(x->km.state) != XFRM_STATE_VALID)
 		return;
@@ -302,18 +356,9 @@ void bhsec_state_adopt(struct bhsec_binding *binding, struct xfrm_state *x)
 	}
 	key.spi = x->id.spi;
 	key.outbound = !bhsec_xfrm_is_inbound(binding->net, x);
-	config_of(&config, binding, x, key.outbound);
-	digest = bhsec_sa_key_digest(&config);
-	borrowed = bhsec_borrowed_known(binding, x, &key, digest);
-	if (borrowed && bhsec_borrowed_is_live(borrowed) && bhsec_borrowed_state(borrowed) != x)
-		/* its end is told, and then its copy is looked at */
-		return;
-	if (borrowed && borrowed->sa) {
-		follow(binding, borrowed, x);
-	} else {
-		release_ended(binding, &key);
-		adopt(binding, x, &key, &config, digest, borrowed);
-	}
+	config_of(&config, keys, binding, x, key.outbound);
+	take(binding, x, &key, &config);
+	memzero_explicit(keys, sizeof(keys));
 }
 
 /**

@@ -326,7 +326,7 @@ static void xmit_inner(struct sk_buff *skb, struct net_device *dev)
 	drop = choose_outer(peer, skb, &inner, &outer);
 	if (drop)
 		goto unreachable_leave;
-	mtu = bhsec_outer_inner_max(&outer);
+	mtu = bhsec_outer_inner_max(&outer, &sa->layout);
 	if (segments.unit > mtu) {
 		/* going round, each turn larger: in pieces it would for ever */
 		bool loops = bhsec_outer_is_ours(skb);

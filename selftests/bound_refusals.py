@@ -115,8 +115,16 @@ def _():
     lines = {
         0x5001: f"mode transport aead rfc4106(gcm(aes)) 0x{key} 128",
         0x5002: f"mode tunnel aead rfc4106(gcm(aes)) 0x{key} 96",
+        # a kernel of long ago cut SHA-256 so short
         0x5003: "mode tunnel enc cbc(aes) 0x" + "11" * 16
-                + " auth-trunc hmac(sha256) 0x" + "22" * 32 + " 128"}
+                + " auth-trunc hmac(sha256) 0x" + "22" * 32 + " 96",
+        0x5004: "mode tunnel enc cbc(des3_ede) 0x" + "".join(
+            f"{n:02x}" for n in range(24))
+                + " auth-trunc hmac(sha256) 0x" + "22" * 32 + " 128",
+        0x5005: "mode tunnel enc cbc(aes) 0x" + "11" * 16
+                + " auth-trunc hmac(sha1) 0x" + "22" * 20 + " 96",
+        0x5006: "mode tunnel enc cbc(aes) 0x" + "11" * 16
+                + " auth-trunc hmac(md5) 0x" + "22" * 16 + " 96"}
     for spi, line in lines.items():
         a.ip(f"xfrm state add src {src} dst {dst} proto esp spi {spi:#x} "
              f"reqid 77 if_id 42 {line}\n")
@@ -125,6 +133,9 @@ def _():
     wanted = {(0x5001, "the state is not in tunnel mode"),
               (0x5002, "bhsec has no such cipher"),
               (0x5003, "bhsec has no such cipher"),
+              (0x5004, "DES and 3DES are not allowed (TS 33.210)"),
+              (0x5005, "MD5 and SHA-1 are not allowed (TS 33.210)"),
+              (0x5006, "MD5 and SHA-1 are not allowed (TS 33.210)"),
               (None, "the policy's selector names a protocol or ports")}
     wait_for(lambda: not_taken(a) == wanted, what=f"{not_taken(a)}")
     for spi in lines:

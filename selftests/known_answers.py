@@ -17,7 +17,9 @@ from scapy.layers.ipsec import ESP, SecurityAssociation
 
 SCAPY_NAMES = {"aes-gcm-128": "AES-GCM", "aes-gcm-256": "AES-GCM",
                "aes-ccm-128": "AES-CCM", "aes-ccm-256": "AES-CCM",
-               "chacha20-poly1305": "CHACHA20-POLY1305"}
+               "chacha20-poly1305": "CHACHA20-POLY1305",
+               "null-sha256": "NULL"}
+SCAPY_MACS = {32: "SHA2-256-128", 48: "SHA2-384-192", 64: "SHA2-512-256"}
 LENGTHS = range(24)
 # By the source port it is seen which packet this is; no protocol has these.
 FIRST_PORT = 47000
@@ -32,9 +34,13 @@ os.sched_setaffinity(0, {0})
 
 
 def specs():
-    for cipher in CIPHERS:
-        for esn in (True, False):
-            for encap, family in (("udp", 4), ("esp", 6)):
+    """scapy 2.5 knows no GMAC, and of ESN only where an AEAD seals."""
+    ways = ("udp", 4), ("esp", 6)
+    for n, cipher in enumerate(CIPHERS):
+        if "gmac" in cipher:
+            continue
+        for esn in (True, False) if cipher in AEADS else [False]:
+            for encap, family in ways if cipher in AEADS else [ways[n % 2]]:
                 yield {"cipher": cipher, "esn": esn, "encap": encap,
                        "family": family,
                        "seq_in": NEAR_WRAP if esn else None,
@@ -50,9 +56,13 @@ def name(t):
 
 def scapy_sa(t, sa, src, dst):
     outer = (IP if t.family == 4 else IPv6)(src=src, dst=dst)
+    suite = SUITES[t.cipher]
+    mac = {} if not suite.mac else {"auth_algo": SCAPY_MACS[suite.mac_key],
+                                    "auth_key": sa.key[suite.key:]}
+    key = sa.key[:suite.key] if suite.mac else sa.key
     return SecurityAssociation(
-        ESP, spi=sa.spi, crypt_algo=SCAPY_NAMES[t.cipher], crypt_key=sa.key,
-        tunnel_header=outer)
+        ESP, spi=sa.spi, crypt_algo=SCAPY_NAMES.get(t.cipher, "AES-CBC"),
+        crypt_key=key, tunnel_header=outer, **mac)
 
 
 def inner_packets(src, dst):
@@ -116,7 +126,9 @@ def check_form(t, inner, esp, seq):
     check_equal(low, seq & 0xffffffff, "sequence number")
     plain = unseal(t.out, esp, seq >> 32)
     next_header = NEXT_IPV6 if inner[0] >> 4 == 6 else NEXT_IPV4
-    check_equal(plain, inner + trailer(len(inner), next_header), "plaintext")
+    block = SUITES[t.cipher].block
+    check_equal(plain, inner + trailer(len(inner), next_header, block=block),
+                "plaintext")
     check_equal(len(esp) % 4, 0, "alignment")
 
 
@@ -129,12 +141,13 @@ def opened_by_scapy(t):
     for seq, (inner, frame) in enumerate(zip(sent, frames), first):
         esp = esp_of(frame)
         check_form(t, inner, esp, seq)
-        ivs.add(esp[8:HEAD])
+        ivs.add(iv_of(t.out, esp))
         # scapy takes ESP in IP: what carries it here was looked at above
         packet = outer(src=t.a_outer, dst=t.b_outer) / ESP(esp)
         opened = sa.decrypt(outer(bytes(packet)), esn_en=t.esn, esn=seq >> 32)
         check_equal(bytes(opened), inner, "what scapy opened")
-    check_equal(len(ivs), len(sent), "different IVs")
+    if SUITES[t.cipher].iv:
+        check_equal(len(ivs), len(sent), "different IVs")
 
 
 def write_pcap(path, frames):

@@ -3,6 +3,7 @@
 test ends."""
 
 import atexit
+import collections
 import ctypes
 import fcntl
 import hashlib
@@ -50,15 +51,28 @@ SINK_PORT = 47100
 # Generous: an emulated guest shares its CPUs with whatever the host does.
 PATIENCE = 30 if os.environ.get("BHSEC_KERNEL") != "debug" else 120
 
-# Name: bytes of key and salt, the kernel's name.
-CIPHER_TABLE = {
-    "aes-gcm-128": (20, "rfc4106(gcm(aes))"),
-    "aes-gcm-256": (36, "rfc4106(gcm(aes))"),
-    "chacha20-poly1305": (36, "rfc7539esp(chacha20,poly1305)"),
-    "aes-ccm-128": (19, "rfc4309(ccm(aes))"),
-    "aes-ccm-256": (35, "rfc4309(ccm(aes))"),
+# Bytes of key and salt, the kernel's name; what authenticates, if that is
+# another, and bytes of its key; bytes of explicit IV and ICV, and of a block.
+Suite = collections.namedtuple("Suite", "key name mac mac_key iv icv block",
+                               defaults=(None, 0, 8, 16, 4))
+AEADS = {
+    "aes-gcm-128": Suite(20, "rfc4106(gcm(aes))"),
+    "aes-gcm-256": Suite(36, "rfc4106(gcm(aes))"),
+    "chacha20-poly1305": Suite(36, "rfc7539esp(chacha20,poly1305)"),
+    "aes-ccm-128": Suite(19, "rfc4309(ccm(aes))"),
+    "aes-ccm-256": Suite(35, "rfc4309(ccm(aes))"),
 }
-CIPHERS = {name: size for name, (size, _) in CIPHER_TABLE.items()}
+# RFC 4868: of a hash half is sent.
+SUITES = AEADS | {
+    f"aes-cbc-{8 * key}-sha{8 * size}": Suite(
+        key, "cbc(aes)", f"hmac(sha{8 * size})", size, 16, size // 2, 16)
+    for size in (32, 48, 64) for key in (16, 32)
+} | {
+    "aes-gmac-128": Suite(20, "rfc4543(gcm(aes))"),
+    "aes-gmac-256": Suite(36, "rfc4543(gcm(aes))"),
+    "null-sha256": Suite(0, "ecb(cipher_null)", "hmac(sha256)", 32, 0),
+}
+CIPHERS = {name: suite.key + suite.mac_key for name, suite in SUITES.items()}
 
 DROPS = """no_sa auth replay malformed selector padding fragment encap dummy
 expired exhausted no_key no_peer no_endpoint no_route too_big loop down backlog

@@ -7,7 +7,11 @@ import secrets
 import socket
 import struct
 
-from cryptography.hazmat.primitives.ciphers import aead
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes, hmac
+from cryptography.hazmat.primitives.ciphers import Cipher, aead, algorithms, modes
+
+from libcase import SUITES
 
 ETH_P_IP, ETH_P_IPV6 = 0x0800, 0x86dd
 IPPROTO_ESP, IPPROTO_UDP, IPPROTO_FRAGMENT = 50, 17, 44
@@ -15,13 +19,73 @@ NEXT_IPV4, NEXT_IPV6, NEXT_NONE = 4, 41, 59
 ICV, IV, HEAD = 16, 8, 16
 
 
+class Combined:
+    """An AEAD, with its salt."""
+
+    def __init__(self, sa):
+        short = 3 if sa.cipher.startswith("aes-ccm") else 4
+        key, self.salt = sa.key[:-short], sa.key[-short:]
+        self.aead = (aead.AESCCM(key, tag_length=ICV) if short == 3 else
+                     aead.ChaCha20Poly1305(key) if "poly" in sa.cipher else
+                     aead.AESGCM(key))
+
+    def encrypt(self, head, iv, plain, ad):
+        return self.aead.encrypt(self.salt + iv, plain, ad)
+
+    def decrypt(self, head, iv, text, ad):
+        return self.aead.decrypt(self.salt + iv, text, ad)
+
+
+class Gmac(Combined):
+    """RFC 4543: all of the packet is associated data."""
+
+    def encrypt(self, head, iv, plain, ad):
+        return plain + super().encrypt(head, iv, b"", ad + iv + plain)
+
+    def decrypt(self, head, iv, text, ad):
+        super().decrypt(head, iv, text[-ICV:], ad + iv + text[:-ICV])
+        return text[:-ICV]
+
+
+class Pair:
+    """A cipher, and a MAC over its text: of an ESN the high half comes last
+    (RFC 4303 2.2.1)."""
+
+    def __init__(self, sa):
+        self.suite, self.esn = SUITES[sa.cipher], sa.esn
+        self.key, self.mac_key = sa.key[:self.suite.key], sa.key[self.suite.key:]
+        self.hash = {32: hashes.SHA256, 48: hashes.SHA384,
+                     64: hashes.SHA512}[self.suite.mac_key]
+
+    def cipher(self, iv):
+        return Cipher(algorithms.AES(self.key), modes.CBC(iv))
+
+    def mac(self, head, iv, text, ad):
+        mac = hmac.HMAC(self.mac_key, self.hash())
+        mac.update(head + iv + text + (ad[4:8] if self.esn else b""))
+        return mac.finalize()[:self.suite.icv]
+
+    def encrypt(self, head, iv, plain, ad):
+        text = plain
+        if iv:
+            enc = self.cipher(iv).encryptor()
+            text = enc.update(plain) + enc.finalize()
+        return text + self.mac(head, iv, text, ad)
+
+    def decrypt(self, head, iv, text, ad):
+        text, icv = text[:-self.suite.icv], text[-self.suite.icv:]
+        if self.mac(head, iv, text, ad) != icv:
+            raise InvalidTag
+        if not iv:
+            return text
+        dec = self.cipher(iv).decryptor()
+        return dec.update(text) + dec.finalize()
+
+
 def cipher_of(sa):
-    """The AEAD and the salt of an SA."""
-    if sa.cipher.startswith("aes-gcm"):
-        return aead.AESGCM(sa.key[:-4]), sa.key[-4:]
-    if sa.cipher.startswith("aes-ccm"):
-        return aead.AESCCM(sa.key[:-3], tag_length=ICV), sa.key[-3:]
-    return aead.ChaCha20Poly1305(sa.key[:-4]), sa.key[-4:]
+    kind = (Pair if SUITES[sa.cipher].mac else
+            Gmac if "gmac" in sa.cipher else Combined)
+    return kind(sa)
 
 
 def associated_data(sa, seq):
@@ -30,34 +94,38 @@ def associated_data(sa, seq):
     return struct.pack("!II", sa.spi, seq)
 
 
-def trailer(length, next_header, pad=None):
-    """Padding 1, 2, 3 ... to four bytes, or so many; what RFC 4303 2.4 says."""
+def trailer(length, next_header, pad=None, block=4):
+    """Padding 1, 2, 3 ... to a block, or so many; what RFC 4303 2.4 says."""
     if pad is None:
-        pad = -(length + 2) % 4
+        pad = -(length + 2) % block
     return bytes(range(1, pad + 1)) + bytes((pad, next_header))
 
 
 def seal(sa, seq, plain, iv=None):
     """ESP around a plaintext that has its trailer."""
-    iv = iv or secrets.token_bytes(IV)
-    cipher, salt = cipher_of(sa)
+    iv = iv or secrets.token_bytes(SUITES[sa.cipher].iv)
     head = struct.pack("!II", sa.spi, seq & 0xffffffff)
-    return head + iv + cipher.encrypt(salt + iv, plain,
-                                      associated_data(sa, seq))
+    return head + iv + cipher_of(sa).encrypt(head, iv, plain,
+                                             associated_data(sa, seq))
 
 
 def seal_packet(sa, seq, packet, **kw):
     """ESP around an inner packet as a peer would send it."""
     version = NEXT_IPV6 if packet[0] >> 4 == 6 else NEXT_IPV4
-    return seal(sa, seq, packet + trailer(len(packet), version), **kw)
+    end = trailer(len(packet), version, block=SUITES[sa.cipher].block)
+    return seal(sa, seq, packet + end, **kw)
 
 
 def unseal(sa, esp, high=0):
     """The plaintext with its trailer; high: what ESN does not send."""
-    cipher, salt = cipher_of(sa)
     seq = high << 32 | struct.unpack_from("!I", esp, 4)[0]
-    return cipher.decrypt(salt + esp[8:HEAD], esp[HEAD:],
-                          associated_data(sa, seq))
+    return cipher_of(sa).decrypt(esp[:8], iv_of(sa, esp),
+                                 esp[8 + SUITES[sa.cipher].iv:],
+                                 associated_data(sa, seq))
+
+
+def iv_of(sa, esp):
+    return esp[8:8 + SUITES[sa.cipher].iv]
 
 
 def checksum(data):

@@ -41,6 +41,15 @@ class Sa:
             line += f" seq {self.seq}"
         return f"{line} {extra}\n"
 
+    def xfrm_cipher(self):
+        suite, key = SUITES[self.cipher], self.key
+        if not suite.mac:
+            return f"aead {suite.name} 0x{key.hex()} 128"
+        # of a key that has no byte ip reads none
+        enc = f"0x{key[:suite.key].hex()}" if suite.key else '""'
+        return (f"enc {suite.name} {enc} auth-trunc {suite.mac} "
+                f"0x{key[suite.key:].hex()} {8 * suite.icv}")
+
     def xfrm(self, src, dst, reqid, encap, port=ESP_PORT):
         """The line that adds it to the kernel's own SAD."""
         # The kernel's window ends at 4096, and at 32 without ESN.
@@ -55,24 +64,25 @@ class Sa:
             if self.esn:
                 line += (f"replay-seq-hi {self.seq >> 32:#x} "
                          f"replay-oseq-hi {self.seq >> 32:#x} ")
-        line += f"aead {CIPHER_TABLE[self.cipher][1]} 0x{self.key.hex()} 128"
+        line += self.xfrm_cipher()
         if encap == "udp":
             line += f" encap espinudp {port} {port} 0.0.0.0"
         return line + "\n"
 
 
-# Outer headers, by (encapsulation, family): the largest inner packet at 1500.
+# Outer headers, by (encapsulation, family): the largest inner packet at 1500
+# with an AEAD.
 INNER_MAX = {("esp", 4): 1446, ("udp", 4): 1438,
              ("esp", 6): 1426, ("udp", 6): 1418}
 
 
-
-
-def inner_max(encap, family, mtu):
-    """The same for any path: ESP's header, IV and ICV are 32 bytes, two more
-    with the inner packet are padded to four (RFC 4303 2)."""
-    around = {4: 20, 6: 40}[family] + 8 * (encap == "udp") + 32
-    return (mtu - around) // 4 * 4 - 2
+def inner_max(encap, family, mtu, cipher="aes-gcm-256"):
+    """The same for any path: two bytes and the inner packet are padded to a
+    block (RFC 4303 2), ESP's header, IV and ICV are around it."""
+    suite = SUITES[cipher]
+    around = ({4: 20, 6: 40}[family] + 8 * (encap == "udp")
+              + 8 + suite.iv + suite.icv)
+    return (mtu - around) // suite.block * suite.block - 2
 
 
 class Tunnel:
@@ -100,7 +110,7 @@ class Tunnel:
         group = f"0:0:{n:x}:" if n else ""
         self.a_net6, self.b_net6 = f"fd01:{group}:/64", f"fd02:{group}:/64"
         self.a_inner6, self.b_inner6 = f"fd01:{group}:1", f"fd02:{group}:1"
-        self.inner_max = INNER_MAX[encap, family]
+        self.inner_max = inner_max(encap, family, 1500, cipher)
         self.queues = queues
         self.out, self.in_ = self.new_sa(seq_out), self.new_sa(seq_in)
 

@@ -36,12 +36,12 @@ def device_lines(dev):
             f"link set {dev} up\n")
 
 
-def peer_lines(dev, endpoint, encap, *inside, df="set"):
+def peer_lines(dev, endpoint, encap, *inside, df="set", cipher="aes-gcm-256"):
     """A tunnel that has everything but the other end."""
     at = f"[{endpoint}]" if ":" in endpoint and encap == "udp" else endpoint
     return (f"set {dev} df {df}\npeer add {dev} p endpoint {at} encap {encap} "
             f"selectors {','.join(map(prefix, inside))}\n"
-            + Sa().bhsec(dev, "p", "out"))
+            + Sa(cipher).bhsec(dev, "p", "out"))
 
 
 def send_past(errors, sock, data):
@@ -198,7 +198,7 @@ class Across:
     """Between two netns: bh0's endpoint is behind the other's tunnel, and the
     reverse."""
 
-    def __init__(self, encap, family, df="set"):
+    def __init__(self, encap, family, **how):
         self.x, self.y = Ns("x"), Ns("y")
         link = veth(self.x, self.y)
         self.x.be_router()
@@ -213,8 +213,8 @@ class Across:
                   + f"route add {self.ends[1]} via {link.address(self.x, family)}\n"
                     f"route add {self.ends[0]} dev bh1\n")
         self.x.bhsec(peer_lines("bh0", self.ends[0], encap, self.dst,
-                                self.ends[1], df=df))
-        self.y.bhsec(peer_lines("bh1", self.ends[1], encap, self.ends[0], df=df))
+                                self.ends[1], **how))
+        self.y.bhsec(peer_lines("bh1", self.ends[1], encap, self.ends[0], **how))
 
     def mend(self):
         self.y.ip(f"route del {self.ends[0]} dev bh1\n"
@@ -230,9 +230,9 @@ def across(encap, family):
     goes_on(loop.devices, loop.dst)
 
 
-def across_without_df(df, size):
+def across_without_df(df, size, cipher="aes-gcm-256"):
     """Where the outer DF is clear the next tunnel would cut each packet."""
-    loop = Across("udp", 4, df)
+    loop = Across("udp", 4, df=df, cipher=cipher)
     ends(loop.devices, loop.dst, size)
 
 
@@ -339,6 +339,9 @@ for _family in 4, 6:
 for _df, _size in (("clear", 100), ("clear", 1200), ("copy", 1200)):
     add_case(f"df {_df}, {_size} bytes: through another netns and back",
              across_without_df, _df, _size)
+for _cipher in "aes-cbc-128-sha256", "null-sha256":
+    add_case(f"{_cipher}: through another netns and back", across_without_df,
+             "clear", 1200, _cipher)
 add_case("UDP: a device in a netns behind which its underlay is", moved_away,
          "udp", 6)
 add_case("raw: the same over IPv4", moved_away, "esp", 4)

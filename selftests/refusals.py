@@ -23,7 +23,7 @@ link = veth(a, b)
 udp_sink(a)
 made = tunnels(a, b, link, [
     {"cipher": cipher, "encap": encap, "family": family, "esn": esn}
-    for cipher in CIPHERS
+    for cipher in AEADS
     for encap, family, esn in (("udp", 4, True), ("esp", 6, False))])
 in_udp, in_esp = made[0], made[1]
 wires = {t: Wire(t) for t in made}

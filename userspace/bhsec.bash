@@ -20,7 +20,9 @@ _bhsec_spis() {
 # RFC 2474, 2597 and 3246
 _bhsec_dscps="be ef $(echo cs{0..7} af{1..4}{1..3})"
 
-_bhsec_ciphers='aes-gcm-128 aes-gcm-256 chacha20-poly1305 aes-ccm-128 aes-ccm-256'
+_bhsec_ciphers='aes-gcm-128 aes-gcm-256 chacha20-poly1305 aes-ccm-128 aes-ccm-256
+aes-cbc-128-sha256 aes-cbc-256-sha256 aes-cbc-128-sha384 aes-cbc-256-sha384
+aes-cbc-128-sha512 aes-cbc-256-sha512 aes-gmac-128 aes-gmac-256 null-sha256'
 
 # The links of a link-local address that ends in %.
 _bhsec_links() {

@@ -63,9 +63,9 @@ int cmd_genkey(struct context *ctx, struct words *words)
 
 	(void)ctx;
 	if (word && !names_find(&cipher_names, word, &cipher))
-		return refuse("genkey: cipher %s: must be one of %s",
+		return refuse("genkey: cipher %s: %s",
 			      shortened(word, strlen(word)),
-			      names_list(&cipher_names));
+			      names_objection(&cipher_names, word));
 	status = take_end(words, "genkey");
 	return status ? status : generate(cipher_key_len(cipher));
 }

@@ -2,6 +2,7 @@
 /*
  * The words for the numbers of the netlink family.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -45,6 +46,15 @@ static const char *const ciphers[] = {
 	[BHSEC_CIPHER_CHACHA20_POLY1305] = "chacha20-poly1305",
 	[BHSEC_CIPHER_AES_CCM_128] = "aes-ccm-128",
 	[BHSEC_CIPHER_AES_CCM_256] = "aes-ccm-256",
+	[BHSEC_CIPHER_AES_CBC_128_SHA256] = "aes-cbc-128-sha256",
+	[BHSEC_CIPHER_AES_CBC_256_SHA256] = "aes-cbc-256-sha256",
+	[BHSEC_CIPHER_AES_CBC_128_SHA384] = "aes-cbc-128-sha384",
+	[BHSEC_CIPHER_AES_CBC_256_SHA384] = "aes-cbc-256-sha384",
+	[BHSEC_CIPHER_AES_CBC_128_SHA512] = "aes-cbc-128-sha512",
+	[BHSEC_CIPHER_AES_CBC_256_SHA512] = "aes-cbc-256-sha512",
+	[BHSEC_CIPHER_AES_GMAC_128] = "aes-gmac-128",
+	[BHSEC_CIPHER_AES_GMAC_256] = "aes-gmac-256",
+	[BHSEC_CIPHER_NULL_SHA256] = "null-sha256",
 };
 
 const struct names cipher_names = NAMES(ciphers);
@@ -152,6 +162,15 @@ static const unsigned int key_lens[] = {
 	[BHSEC_CIPHER_CHACHA20_POLY1305] = 36,
 	[BHSEC_CIPHER_AES_CCM_128] = 19,
 	[BHSEC_CIPHER_AES_CCM_256] = 35,
+	[BHSEC_CIPHER_AES_CBC_128_SHA256] = 48,
+	[BHSEC_CIPHER_AES_CBC_256_SHA256] = 64,
+	[BHSEC_CIPHER_AES_CBC_128_SHA384] = 64,
+	[BHSEC_CIPHER_AES_CBC_256_SHA384] = 80,
+	[BHSEC_CIPHER_AES_CBC_128_SHA512] = 80,
+	[BHSEC_CIPHER_AES_CBC_256_SHA512] = 96,
+	[BHSEC_CIPHER_AES_GMAC_128] = 20,
+	[BHSEC_CIPHER_AES_GMAC_256] = 36,
+	[BHSEC_CIPHER_NULL_SHA256] = 32,
 };
 
 /**
@@ -187,22 +206,46 @@ const char *names_word(const struct names *names, uint32_t value)
 	return value < names->count ? names->name[value] : "unknown";
 }
 
-/**
- * names_list - all words of an enumeration, for a sentence
- * @names: the enumeration
- *
- * Return: valid until the next call.
- */
-const char *names_list(const struct names *names)
+/* As many words as make a sentence that can be read. */
+#define NAMED_MAX 6
+
+/* What others have and nobody should use. */
+static bool is_weak(const char *cipher)
 {
-	static char list[128];
-	size_t len = 0;
+	static const char *const weak[] = { "des", "md5", "sha1" };
+	size_t i;
+
+	for (i = 0; i < sizeof(weak) / sizeof(*weak); i++)
+		if (strcasestr(cipher, weak[i]))
+			return true;
+	return false;
+}
+
+/**
+ * names_objection - what to say of a word that is none of an enumeration
+ * @names: the enumeration
+ * @word: as the user wrote it
+ *
+ * Return: the rest of a sentence, valid until the next call.
+ */
+const char *names_objection(const struct names *names, const char *word)
+{
+	static char text[160];
+	uint32_t shown = names->count < NAMED_MAX ? names->count : NAMED_MAX;
+	size_t len;
 	uint32_t i;
 
-	for (i = 0; i < names->count && len < sizeof(list); i++)
-		len += snprintf(list + len, sizeof(list) - len, "%s%s",
+	if (names == &cipher_names && is_weak(word))
+		return "DES, 3DES, MD5 and SHA-1 are not allowed (TS 33.210)";
+	len = snprintf(text, sizeof(text), "must be one of ");
+	for (i = 0; i < shown && len < sizeof(text); i++)
+		len += snprintf(text + len, sizeof(text) - len, "%s%s",
 				i ? ", " : "", names->name[i]);
-	return list;
+	if (shown < names->count && len < sizeof(text))
+		snprintf(text + len, sizeof(text) - len,
+			 " or %" PRIu32 " more, see bhsec(8)",
+			 names->count - shown);
+	return text;
 }
 
 /**

@@ -33,7 +33,7 @@ extern const char *const icmp_names[BHSEC_A_ICMP_MAX + 1];
 
 bool names_find(const struct names *names, const char *word, uint32_t *value);
 const char *names_word(const struct names *names, uint32_t value);
-const char *names_list(const struct names *names);
+const char *names_objection(const struct names *names, const char *word);
 unsigned int cipher_key_len(uint32_t cipher);
 
 #endif

@@ -64,14 +64,11 @@ const char *put_number(struct request *req, const struct option *option,
 const char *put_name(struct request *req, const struct option *option,
 		     struct said *said)
 {
-	static char reason[160];
 	uint32_t value;
 
 	if (names_find(option->names, said->text, &value))
 		return put_value(req, option, value);
-	snprintf(reason, sizeof(reason), "must be one of %s",
-		 names_list(option->names));
-	return reason;
+	return names_objection(option->names, said->text);
 }
 
 static const struct option *find_option(const struct option *options,
