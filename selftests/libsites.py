@@ -171,17 +171,43 @@ class Controller(Site):
                     if child["state"] == "INSTALLED")
 
 
+class Nat:
+    """A box before the controller: who is behind it has its address there."""
+
+    def __init__(self, name, controller):
+        self.ns = Ns(name)
+        self.out = veth(controller.ns, self.ns)
+        self.ns.be_router()
+
+    def translate(self, ports):
+        """All that leaves, to ports of this range; what was known is forgotten
+        with the link, which goes down and up."""
+        self.ns.run(["nft", "-f", "-"], input=f"""
+table ip nat
+delete table ip nat
+table ip nat {{ chain post {{
+    type nat hook postrouting priority srcnat
+    oifname "{self.out.if_b}" meta l4proto udp masquerade to :{ports}
+}}
+}}
+""")
+        self.ns.ip(f"link set {self.out.if_b} down\n"
+                   f"link set {self.out.if_b} up\n")
+
+
 class Station(Site):
-    """Joined to the controller by a link of its own."""
+    """Joined to the controller by a link of its own, or to a Nat."""
 
     def __init__(self, name, controller, identity, kind="bhsec", encap="esp",
-                 more="", child="", group="ecp256"):
+                 more="", child="", group="ecp256", behind=None):
         super().__init__(name, controller.ca, identity, kind)
         self.name, self.controller, self.encap = name, controller, encap
         self.inner4 = self.inner6 = None
-        self.link = veth(controller.ns, self.ns)
+        self.link = veth((behind or controller).ns, self.ns)
+        if behind:
+            self.ns.ip(f"route add default via {self.link.a4}\n")
         self.text = STATION.format(
-            name=name, gateway=self.link.a4, identity=identity.name,
+            name=name, gateway=(behind.out if behind else self.link).a4, identity=identity.name,
             proposals=f"aes128gcm16-prfsha256-{group}",
             esp_proposals=f"aes128gcm16-{group}",
             peer=controller.identity.name, more=more, child=child,
