@@ -388,19 +388,19 @@ void bhsec_sa_del(struct bhsec_sa *sa)
 }
 
 /**
- * bhsec_sa_carry_all - have one SA carry all that goes to a peer
+ * bhsec_sa_carry - which SAs carry what goes to a peer
  * @peer: the peer
- * @sa: its SA, or NULL
+ * @sas: by DSCP, one of the peer's or NULL
  *
  * Context: the device's lock is held.
  */
-void bhsec_sa_carry_all(struct bhsec_peer *peer, struct bhsec_sa *sa)
+void bhsec_sa_carry(struct bhsec_peer *peer, struct bhsec_sa *const *sas)
 {
 	unsigned int i;
 
 	lockdep_assert_held(&peer->bdev->lock);
 	for (i = 0; i < BHSEC_DSCP_COUNT; i++)
-		rcu_assign_pointer(peer->out[i], sa);
+		rcu_assign_pointer(peer->out[i], sas[i]);
 }
 
 /**

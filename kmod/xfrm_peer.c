@@ -226,20 +226,42 @@ static __be32 pinned_spi(const struct bhsec_bound *bound)
 	return spi;
 }
 
-/* As xfrm itself chooses: the newest that is not to be replaced soon. */
-static struct bhsec_sa *choose(const struct bhsec_bound *bound,
-			       const struct bhsec_sa *leaving, __be32 spi)
+/*
+ * RFC 4301 4.1: SAs with the same selectors, told apart by class. An output mark
+ * of 1 to 63 is the DSCP that a state carries; the others carry what is left.
+ */
+static unsigned int class_of(const struct bhsec_sa *sa)
 {
-	struct bhsec_sa *sa, *best = NULL;
+	const struct xfrm_state *x = bhsec_borrowed_state(sa->borrowed);
+	u32 mark = x->props.smark.v & x->props.smark.m;
+
+	return mark && mark < BHSEC_DSCP_COUNT ? mark : BHSEC_DSCP_COUNT;
+}
+
+/* As xfrm itself chooses: the newest that is not to be replaced soon. */
+static bool is_better(const struct bhsec_sa *sa, const struct bhsec_sa *best,
+		      __be32 pinned)
+{
+	if (!best || sa->spi == pinned)
+		return true;
+	return best->spi != pinned && (!is_dying(sa) || is_dying(best));
+}
+
+/* The SA of each DSCP that has one of its own, and behind them that of the rest. */
+static void choose(const struct bhsec_bound *bound,
+		   const struct bhsec_sa *leaving, struct bhsec_sa **best)
+{
+	__be32 pinned = pinned_spi(bound);
+	struct bhsec_sa *sa, **place;
 
 	list_for_each_entry(sa, &bound->peer->sas, list) {
-		if (!sa->outbound || sa == leaving || (spi && sa->spi != spi) ||
+		if (!sa->outbound || sa == leaving ||
 		    !bhsec_borrowed_is_live(sa->borrowed))
 			continue;
-		if (!best || !is_dying(sa) || is_dying(best))
-			best = sa;
+		place = &best[class_of(sa)];
+		if (is_better(sa, *place, pinned))
+			*place = sa;
 	}
-	return best;
 }
 
 /**
@@ -316,7 +338,7 @@ void bhsec_bound_follow(struct bhsec_bound *bound, const struct xfrm_state *x,
 }
 
 /**
- * bhsec_bound_choose - which SA the peer is sent to by from now on
+ * bhsec_bound_choose - which SAs the peer is sent to by from now on
  * @bound: the peer
  * @leaving: not this one; or NULL
  *
@@ -324,15 +346,18 @@ void bhsec_bound_follow(struct bhsec_bound *bound, const struct xfrm_state *x,
  */
 void bhsec_bound_choose(struct bhsec_bound *bound, const struct bhsec_sa *leaving)
 {
-	__be32 spi = pinned_spi(bound);
-	struct bhsec_sa *sa = choose(bound, leaving, spi);
+	struct bhsec_sa *best[BHSEC_DSCP_COUNT + 1] = {};
+	struct bhsec_sa *sa = NULL;
+	unsigned int i;
 
-	/* the policy that names its successor comes behind a state's end */
-	if (!sa && spi)
-		sa = choose(bound, leaving, 0);
+	choose(bound, leaving, best);
+	for (i = 0; i < BHSEC_DSCP_COUNT; i++) {
+		best[i] = best[i] ?: best[BHSEC_DSCP_COUNT];
+		sa = sa ?: best[i];
+	}
 	if (sa)
 		bhsec_bound_follow(bound, bhsec_borrowed_state(sa->borrowed), true);
-	bhsec_sa_carry_all(bound->peer, sa);
+	bhsec_sa_carry(bound->peer, best);
 }
 
 /**

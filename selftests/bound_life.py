@@ -14,6 +14,8 @@ XFRM_MSG_ACQUIRE, XFRM_MSG_EXPIRE, XFRM_MSG_MAPPING = 0x17, 0x18, 0x26
 NETLINK_XFRM = 6
 GROUP_ACQUIRE, GROUP_EXPIRE, GROUP_MAPPING = 1, 2, 8
 MOVED_PORT = ESP_PORT + 7
+IP_TOS, IPV6_TCLASS = 1, 67
+EF = 46
 
 a, b = Ns("a"), Ns("b")
 link = veth(a, b)
@@ -183,6 +185,67 @@ def _():
         acquires.close()
         a.ip(lines)
         t.adopted(2)
+        t.works()
+
+
+def sent_as(t, dscp, family=4):
+    """One datagram of a class; nobody answers it."""
+    with a.socket(socket.AF_INET if family == 4 else socket.AF_INET6,
+                  socket.SOCK_DGRAM, keep=False) as sock:
+        if family == 4:
+            sock.setsockopt(socket.IPPROTO_IP, IP_TOS, dscp << 2)
+        else:
+            sock.setsockopt(socket.IPPROTO_IPV6, IPV6_TCLASS, dscp << 2)
+        sock.bind((t.inner("a", family), 0))
+        sock.sendto(b"of a class", (t.inner("b", family), SINK_PORT))
+
+
+def carried(t):
+    """{SPI: the DSCPs that go by it}, of outbound SAs."""
+    return {sa["spi"]: sa.get("dscp-mask", 0) for sa in t.sas()
+            if sa["direction"]}
+
+
+@case("an output mark of 1 to 63 is the class that a state carries")
+def _():
+    for t in KINDS.values():
+        way = f"src {t.a_outer} dst {t.b_outer} proto esp"
+        rest, voice = t.out, t.new_sa()
+        b.ip(voice.xfrm(t.a_outer, t.b_outer, t.reqid, t.encap))
+        t.out = voice
+        # the newest, yet it takes its own alone
+        a.ip(t.near_state_lines(in_=False).replace(
+            " if_id", f" output-mark {EF} if_id"))
+        t.out = rest
+        t.adopted(3)
+        wait_for(lambda: carried(t) == {rest.spi: ~(1 << EF) & (1 << 64) - 1,
+                                        voice.spi: 1 << EF},
+                 what=lambda: f"{carried(t)}")
+        for family in 4, 6:
+            for dscp, sa, other in (EF, voice, rest), (0, rest, voice):
+                t.out = sa
+                before = t.state(True)["packets"]
+                t.out = other
+                others = t.state(True)["packets"]
+                sent_as(t, dscp, family)
+                t.out = sa
+                wait_for(lambda: t.state(True)["packets"] == before + 1)
+                t.out = other
+                check_equal(t.state(True)["packets"], others, "by the other")
+        # What a class has lost goes with the rest, but not the reverse.
+        a.ip(f"xfrm state delete {way} spi {rest.spi:#x}\n")
+        wait_for(lambda: carried(t) == {voice.spi: 1 << EF})
+        t.is_told("no_key")
+        t.out = voice
+        before = t.state(True)["packets"]
+        sent_as(t, EF)
+        wait_for(lambda: t.state(True)["packets"] == before + 1)
+        t.out = rest = t.new_sa()
+        b.ip(rest.xfrm(t.a_outer, t.b_outer, t.reqid, t.encap))
+        a.ip(t.near_state_lines(in_=False)
+             + f"xfrm state delete {way} spi {voice.spi:#x}\n")
+        wait_for(lambda: carried(t) == {rest.spi: (1 << 64) - 1})
+        sent_as(t, EF)
         t.works()
 
 

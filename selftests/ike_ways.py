@@ -68,6 +68,29 @@ def asked(pair, version):
     end(pair)
 
 
+# By class
+
+def told_apart(pair, version):
+    """Two CHILD_SAs with the same selectors: one has its class by its mark, at
+    the end that gave it one, and each goes its own way through a rekey."""
+    controller, station = pair
+    joins(pair, version)
+    station.daemon.initiate(VOICE, ike=station.name)
+
+    def classes():
+        return {tuple(sa["dscp"]) for peer in station.ns.device("bh0")["peers"]
+                for sa in peer["sas"] if sa["direction"] == "out"}
+    wanted = {(EF,), tuple(n for n in range(64) if n != EF)}
+    wait_for(lambda: classes() == wanted, what=lambda: f"{classes()}")
+    check_equal(len(station.ns.device("bh0")["peers"]), 1, "peers")
+    talk(station, SIZES)
+    for child in VOICE, station.name:
+        station.daemon.rekey(child=child)
+        wait_for(lambda: classes() == wanted, what=lambda: f"{classes()}")
+        talk(station, SIZES)
+    end(pair)
+
+
 # By volume
 
 def newest(station):
@@ -114,12 +137,18 @@ def with_mlkem(pair, version):
     end(pair)
 
 
+VOICE, EF = "voice", 46
 NEWEST = versions()[-1:]
 demand = site("demand")
 volume = {what: site(f"by{what}", child=child)
           for what, child in VOLUMES.items()}
 ppk = site("ppk", more="ppk_id = station-key\nppk_required = yes")
 mlkem = site("mlkem")
+classes = site("classes")
+# a second child beside the first, with a mark
+child = re.search(r"children \{ classes (\{.*?\})", classes[1].text, re.S)[1]
+marked = child.replace("if_id_in", f"set_mark_out = {EF}\nif_id_in")
+classes[1].text = classes[1].text.replace(child, f"{child}\n{VOICE} {marked}")
 for one in ppk:
     one.text += (f"secrets {{ ppk-1 {{\n id-1 = station-key\n"
                  f" secret = 0x{PPK}\n }} }}\n")
@@ -135,6 +164,8 @@ demand[1].text = demand[1].text.replace("vips = 0.0.0.0,::\n", "").replace(
 for version in versions():
     add_case(f"strongSwan {version}: the first packet asks for an SA", asked,
              demand, version)
+    add_case(f"strongSwan {version}: two classes, a CHILD_SA for each",
+             told_apart, classes, version)
     for what, pair in volume.items():
         add_case(f"strongSwan {version}: anew by {what}, nothing is lost",
                  rekeyed_by, pair, version)
