@@ -28,23 +28,32 @@ udp_sink(a)
 udp_sink(b)
 monitor = Clocked(a)
 
-# Limit, and how many packets of INNER bytes pass.
+# Limit, how many packets of INNER bytes pass, and whether the last of them
+# reaches it exactly.
 COUNTED = [
-    ("soft-packets 6 hard-packets 10", 10),
-    ("hard-packets 1", 1),
-    ("soft-bytes 500 hard-bytes 1000", 10),
-    ("hard-bytes 1001", 10),
-    ("hard-bytes 999", 9),
-    ("soft-packets 3 hard-bytes 700", 7),
-    ("hard-packets 4 hard-bytes 100000", 4),
+    ("soft-packets 6 hard-packets 10", 10, True),
+    ("hard-packets 1", 1, True),
+    ("soft-bytes 500 hard-bytes 1000", 10, True),
+    ("hard-bytes 1001", 10, False),
+    ("hard-bytes 999", 9, False),
+    ("soft-packets 3 hard-bytes 700", 7, True),
+    ("hard-packets 4 hard-bytes 100000", 4, True),
 ]
 SOFT_ONLY = ["soft-packets 3", "soft-bytes 250", "soft-packets 12 hard-packets 100"]
 
-limits = [(limit, passes, direction) for direction in ("out", "in")
-          for limit, passes in [*COUNTED,
-                                *((soft, None) for soft in SOFT_ONLY)]]
-timed, *made = tunnels(a, b, link, [{} for _ in range(len(limits) + 1)],
-                       far="bhsec")
+# Of ONCE packets in one go, outbound, so many pass. Each is told of once.
+ONCE = 10
+AT_ONCE = [("hard-packets 10", 10), ("hard-packets 7", 7),
+           ("hard-packets 1", 1), ("hard-bytes 1000", 10),
+           ("hard-bytes 950", 9), ("hard-bytes 99", 0)]
+SHAPES = [{"encap": encap, "family": family}
+          for encap in ("udp", "esp") for family in (4, 6)]
+
+limits = [(direction, *limit) for direction in ("out", "in")
+          for limit in [*COUNTED, *((soft, None, None) for soft in SOFT_ONLY)]]
+timed, *made = tunnels(a, b, link, [
+    SHAPES[n % len(SHAPES)] for n in range(1 + len(limits) + len(AT_ONCE))],
+    far="bhsec")
 
 
 class Limited:
@@ -75,10 +84,18 @@ class Limited:
                 except OSError:
                     pass    # the unreachable message about an earlier one
 
-    def moved_by(self, count):
+    def send_at_once(self, count):
+        """The same in one packet of the stack, which leaves a."""
+        t = self.t
+        with a.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
+            sock.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, len(DATA))
+            sock.bind((t.a_inner4, 0))
+            sock.sendto(DATA * count, (t.b_inner4, SINK_PORT))
+
+    def moved_by(self, count, send=None):
         """What sending so many moves in the counters at host a."""
         before = self.t.stats()
-        self.send(count)
+        (send or self.send)(count)
         return wait_counted(self.t.stats, before, count)
 
     def listed(self):
@@ -90,8 +107,10 @@ class Limited:
         return "rx" if self.direction == "in" else "tx"
 
 
-cases = [(Limited(t, limit, direction), passes)
-         for t, (limit, passes, direction) in zip(made, limits)]
+cases = [(Limited(t, limit, direction), passes, reached)
+         for t, (direction, limit, passes, reached) in zip(made, limits)]
+cases_at_once = [(Limited(t, limit, "out"), passes) for t, (limit, passes)
+                 in zip(made[len(limits):], AT_ONCE)]
 
 
 def arm(some):
@@ -103,17 +122,36 @@ def arm(some):
     b.bhsec("".join(one.far_line() for one in second))
 
 
-def counted(one, passes):
-    sent = passes + MORE
-    check_equal(one.moved_by(sent), {
+def counted(one, passes, reached):
+    """Who reaches it exactly ends with that packet, not with the next one."""
+    check_equal(one.moved_by(passes), {
         f"{one.traffic}_packets": passes,
-        f"{one.traffic}_bytes": passes * INNER, "expired": MORE}, "counters")
+        f"{one.traffic}_bytes": passes * INNER}, "counters")
+    check_equal(one.listed()["state"], "expired" if reached else "active",
+                "state after what passes")
+    if reached:
+        monitor.wait(one.sa.spi, "expired")
+    check_equal(one.moved_by(MORE), {"expired": MORE}, "counters, more")
     (event,) = monitor.wait(one.sa.spi, "expired")
     check_equal((event["device"], event["peer"], event["direction"]),
                 ("bh0", one.t.peer, one.direction), "event")
     check_equal(one.listed()["state"], "expired", "state")
     check_equal(len(monitor.of(one.sa.spi, "soft")), int("soft" in one.limit),
                 "soft events")
+
+
+def at_once(one, passes):
+    """The limit may lie within a packet that stands for many."""
+    wanted = {"tx_packets": passes, "tx_bytes": passes * INNER,
+              "expired": ONCE - passes}
+    check_equal(one.moved_by(ONCE, one.send_at_once),
+                {name: count for name, count in wanted.items() if count},
+                "counters")
+    monitor.wait(one.sa.spi, "expired")
+    check_equal(one.listed()["state"], "expired", "state")
+    check_equal(one.moved_by(MORE), {"expired": MORE}, "counters, more")
+    check_equal([e["event"] for e in monitor.of(one.sa.spi)], ["expired"],
+                "events")
 
 
 def soft_only(one):
@@ -158,12 +196,16 @@ def by_time(direction):
     raise Failure(f"nothing passed between {SOFT_SECONDS} s and {hard} s")
 
 
-for _one, _passes in cases:
+for _one, _passes, _reached in cases:
     _what = f"{_one.limit}, {_one.direction}bound"
     if _passes:
-        add_case(f"{_what}: {_passes} packets pass", counted, _one, _passes)
+        add_case(f"{_what}: {_passes} packets pass", counted, _one, _passes,
+                 _reached)
     else:
         add_case(f"{_what}: told once, goes on", soft_only, _one)
+for _one, _passes in cases_at_once:
+    add_case(f"{_one.limit}, outbound: {_passes} of {ONCE} in one go pass",
+             at_once, _one, _passes)
 for _direction in "out", "in":
     add_case(f"seconds, {_direction}bound: soft, traffic goes on, then the end",
              by_time, _direction)
@@ -189,7 +231,8 @@ def _():
 
 @case("an expired SA holds its place until a new one comes, which works")
 def _():
-    one = next(one for one, passes in cases if passes and one.direction == "out")
+    one = next(one for one, passes, _ in cases
+               if passes and one.direction == "out")
     one.t.out = one.sa
     one.t.rekey(delete_old=False)
     check_equal(one.moved_by(3), {"tx_packets": 3, "tx_bytes": 3 * INNER},
@@ -214,5 +257,5 @@ def _():
     check_equal(len(a.peer("bh0", t.peer)["sas"]), before, "SAs")
 
 
-arm([one for one, _ in cases])
+arm([one for one, *_ in cases + cases_at_once])
 main()
