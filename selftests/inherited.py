@@ -1,0 +1,124 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""A delivered packet inherits nothing from the datagram that carried it: what
+local rules said of that, or a card, is no word about what is inside."""
+
+from libflows import *
+from libhash import *
+
+SO_MARK, SO_RCVMARK = 36, 75
+MARK, PRIORITY = 9, "1:7"
+FLOWS, EACH = 3, 2
+
+a, b = Ns("a"), Ns("b")
+link = veth(a, b)
+for ns in a, b:
+    link.know_other_end(ns)
+udp_sink(a)
+made = tunnels(a, b, link, [{"encap": encap, "family": family}
+                            for encap in ("udp", "esp") for family in (4, 6)])
+wires = {t: Wire(t) for t in made}
+numbers = {t: itertools.count(1) for t in made}
+
+
+def name(t):
+    return f"{t.encap} over IPv{t.family}"
+
+
+def comes(t, inner, sport, dport=SINK_PORT, data=b"inside"):
+    packet = udp(t.inner("b", inner), t.inner("a", inner), sport, dport, data)
+    wires[t].send(seal_packet(t.in_, next(numbers[t]), packet))
+    return packet
+
+
+# Each datagram is marked on the underlay's device, and told apart from what
+# is inside by what nftables counts: of the datagrams, and of the device's.
+RULES = f"""table netdev inherited {{
+	counter outside {{ }}
+	counter inside {{ }}
+	counter marked {{ }}
+	counter prior {{ }}
+	chain before {{
+		type filter hook ingress device {link.if_a} priority 0;
+		meta mark {MARK} meta priority {PRIORITY} counter name outside
+	}}
+	chain after {{
+		type filter hook ingress device bh0 priority 0;
+		counter name inside
+		meta mark != 0 counter name marked
+		meta priority {PRIORITY} counter name prior
+	}}
+}}
+"""
+
+
+def counted():
+    listed = a.run(["nft", "-j", "reset", "counters"]).stdout
+    return {entry["counter"]["name"]: entry["counter"]["packets"]
+            for entry in json.loads(listed)["nftables"] if "counter" in entry}
+
+
+class Marked:
+    """What comes to a's underlay is marked, and counted."""
+
+    def __enter__(self):
+        a.run(["tc", "-batch", "-"], input=(
+            f"qdisc add dev {link.if_a} clsact\n"
+            f"filter add dev {link.if_a} ingress matchall "
+            f"action skbedit mark {MARK} priority {PRIORITY}\n"))
+        a.run(["nft", "-f", "-"], input=RULES)
+        return self
+
+    def __exit__(self, *_):
+        a.run("nft delete table netdev inherited")
+        a.run(f"tc qdisc del dev {link.if_a} clsact")
+
+
+def mark_of(sock):
+    """That of the next packet; None if nobody gave it one."""
+    _, about, _, _ = sock.recvmsg(100, 100)
+    return next((struct.unpack("=I", data)[0] for level, kind, data in about
+                 if (level, kind) == (socket.SOL_SOCKET, SO_MARK)), None)
+
+
+def marks(t):
+    """By a program's socket, and by a rule on the device."""
+    for inner in 4, 6:
+        there = t.inner("a", inner), 7009
+        with a.socket(family_of(there[0]), socket.SOCK_DGRAM,
+                      keep=False) as sock, Marked():
+            sock.setsockopt(socket.SOL_SOCKET, SO_RCVMARK, 1)
+            sock.settimeout(PATIENCE)
+            sock.bind(there)
+            for n in range(EACH):
+                comes(t, inner, 10000 + n, there[1])
+            check_equal([mark_of(sock) for _ in range(EACH)], [0] * EACH,
+                        "marks")
+            seen = counted()
+            check(seen.pop("outside") >= EACH, "the datagrams are not marked")
+            check_equal(seen, {"inside": EACH, "marked": 0, "prior": 0},
+                        "packets by rule")
+
+
+def hashes(t):
+    """Each flow inside has its own, whatever was asked of the datagrams."""
+    for inner in 4, 6:
+        with Hashes(a, link.if_a) as outside, Hashes(a, t.dev) as inside:
+            sent = [comes(t, inner, 10000 + n)
+                    for n in list(range(FLOWS)) * EACH]
+            wait_for(lambda: len(inside.seen()) >= len(sent), what="packets")
+            wait_for(lambda: len(outside.seen()) >= len(sent), what="datagrams")
+            found = {}
+            for number, packet in inside.seen():
+                found.setdefault(packet, set()).add(number)
+            check_equal(set(found), set(sent), "packets on the device")
+            check(all(len(some) == 1 for some in found.values()),
+                  f"one has several hashes: {found}")
+            check_equal(len(set.union(*found.values())), FLOWS, "hashes")
+
+
+for t in made:
+    add_case(f"{name(t)}: neither mark nor priority", marks, t)
+    add_case(f"{name(t)}: nor the hash of the datagram's flow", hashes, t)
+
+main()
