@@ -20,6 +20,7 @@ WRITES = [
     "set {dev} window 64", "set {dev} dscp 3", "set {dev} df copy",
     "set {dev} port 4600", "set {dev} dev any", "set {dev} fwmark 7",
     "set {dev} local 0.0.0.0", "set {dev} local ::",
+    "set {dev} if-id 7", "set {dev} if-id 0",
     "peer add {dev} new", "peer add {dev} other endpoint 192.0.2.99",
     "peer set {dev} b selectors 10.99.0.0/16",
     "peer set {dev} b endpoint 192.0.2.99", "peer set {dev} b encap udp",
@@ -30,7 +31,7 @@ WRITES = [
     "sa del {dev} b in spi {spi}",
 ]
 # Those that choose how outer packets travel need the underlay's privilege.
-UNDERLAY = ("port", "dev any", "fwmark", "local ", "endpoint", "encap",
+UNDERLAY = ("port", "dev any", "fwmark", "local ", "if-id", "endpoint", "encap",
             "roam", "entropy")
 
 
