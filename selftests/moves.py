@@ -11,7 +11,7 @@ import copy
 import errno
 
 from lib import *
-from libesp import address, esp_of, outer_of
+from libesp import Wire, address, esp_of, outer_of, seal_packet, udp
 
 SIZES = 0, 100, 1200
 IFF_RUNNING = 0x40
@@ -83,6 +83,29 @@ def _():
     c.ip(f"link set bh0 netns {a}\n")
     check_equal(c.show(), [], "devices left behind")
     a.ip(inner_lines("bh0"))
+    passes(*made)
+
+
+@case("its events are told where it is, and not where it was")
+def _():
+    c = Ns("c")
+    a.ip(f"link set bh0 netns {c}\n")
+    try:
+        c.ip("link set bh0 up\n")
+        here, there = Genl(c), Genl(a)
+        for nl in here, there:
+            nl.join("events")
+        for t in made:
+            inner = udp(t.inner("b", 4), t.inner("a", 4), 7, SINK_PORT, b"x")
+            esp = seal_packet(t.in_, 1000, inner)
+            Wire(t).send(esp[:-1] + bytes([esp[-1] ^ 1]))
+            event = here.event(PATIENCE)
+            check_equal((event["ifname"], event["peer"], event["spi"]),
+                        ("bh0", t.peer, t.spi_in), "event")
+        check_equal(there.event(0), None, "event where it was")
+    finally:
+        c.ip(f"link set bh0 netns {a}\n")
+        a.ip(inner_lines("bh0"))
     passes(*made)
 
 
