@@ -14,10 +14,12 @@ CE, ECT0 = 3, 2
 INCOMPLETE = 20
 PAYLOAD = 1000
 LARGE = 6000
+NUMBERED = 10
 
 a, b = Ns("a"), Ns("b")
 link = veth(a, b)
 udp_sink(a)
+udp_sink(b)
 made = tunnels(a, b, link, [{"encap": encap, "family": family}
                             for encap in ("udp", "esp") for family in (4, 6)])
 wires = {t: Wire(t) for t in made}
@@ -200,6 +202,46 @@ def incomplete():
         whole(t)
 
 
+class Singly:
+    """a segments what is many in one before it leaves."""
+
+    def set(self, state):
+        a.run(f"ethtool -K {link.if_a} tx-udp-segmentation {state} "
+              f"tx-gso-list {state}")
+
+    def __enter__(self):
+        self.set("off")
+
+    def __exit__(self, *_):
+        self.set("on")
+
+
+def numbered(t):
+    """What may be fragmented on its way can be told apart by its number."""
+    capture = Capture(b, link.if_b, outgoing=False)
+    a.cli("set", t.dev, "df", "clear")
+    try:
+        with Singly(), a.socket(socket.AF_INET, socket.SOCK_DGRAM,
+                                keep=False) as sock:
+            sock.bind((t.a_inner4, 0))
+            sock.connect((t.b_inner4, SINK_PORT))
+            for _ in range(NUMBERED):
+                sock.send(bytes(100))
+            sock.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, 100)
+            sock.send(bytes(100 * NUMBERED))
+            capture.wait(2 * NUMBERED, lambda frame: is_outbound(t, frame))
+    finally:
+        a.cli("set", t.dev, "df", "copy")
+    outers = [outer_of(frame) for frame in capture.stop()
+              if is_outbound(t, frame)]
+    check_equal({outer.df for outer in outers}, {False}, "DF")
+    check_equal(len({outer.ident for outer in outers}), len(outers), "numbers")
+
+
+def is_outbound(t, frame):
+    return (esp_of(frame) or b"")[:4] == t.spi_out.to_bytes(4, "big")
+
+
 def fragments_of(t):
     return [(description, function, t) for description, function in (
         ("two fragments, IPv4 and IPv6 inside", in_two),
@@ -220,6 +262,8 @@ for t in made:
         add_case(f"{name(t)}: {description}", function, *args)
     if t.family == 6:
         add_case(f"{name(t)}: a fragment that is all", atomic, t)
+    else:
+        add_case(f"{name(t)}: each without DF has its number", numbered, t)
 add_case("incomplete ones, in all tunnels", incomplete)
 
 main()
