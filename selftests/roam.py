@@ -9,6 +9,7 @@ from libesp import *
 
 OTHER_PORT = 40007
 KEEPALIVE = b"\xff"
+EF = 46
 
 a, b = Ns("a"), Ns("b")
 link = veth(a, b)
@@ -186,10 +187,11 @@ def _():
 # Keepalives
 
 def keepalives(capture, t):
-    """(source port, destination port) of each one to the peer."""
+    """(source port, destination port, class) of each one to the peer."""
     outers = filter(None, map(outer_of, list(capture.frames)))
-    return [struct.unpack_from("!HH", outer.payload) for outer in outers
-            if outer.dst == address(t.b_outer) and outer.protocol == IPPROTO_UDP
+    return [(*struct.unpack_from("!HH", outer.payload), outer.tos)
+            for outer in outers if outer.dst == address(t.b_outer)
+            and outer.protocol == IPPROTO_UDP
             and outer.payload[8:] == KEEPALIVE]
 
 
@@ -206,8 +208,8 @@ def _():
         check_equal(a.peer(t.dev, t.peer)["keepalive"], 1, "keepalive shown")
         wait_for(lambda: len(keepalives(capture, t)) >= 3,
                  what=f"keepalives, {name(t)}")
-        check_equal(set(keepalives(capture, t)), {(t.port, t.port)},
-                    "their ports")
+        check_equal(set(keepalives(capture, t)), {(t.port, t.port, 0)},
+                    "their ports and class")
     check_equal([t.stats() for t in udp_ones], before, "counters")
     a.bhsec("".join(f"peer set {t.dev} {t.peer} keepalive 0\n"
                     for t in udp_ones))
@@ -220,6 +222,22 @@ def silent(some, seconds):
     time.sleep(seconds)
     capture.stop()
     return [one for t in some for one in keepalives(capture, t)]
+
+
+@case("a keepalive has the class that all datagrams have")
+def _():
+    t = made[0]
+    capture = Capture(b, link.if_b, outgoing=False)
+    a.cli("set", t.dev, "dscp", EF)
+    try:
+        a.cli("peer", "set", t.dev, t.peer, "keepalive", 1)
+        wait_for(lambda: keepalives(capture, t), what="a keepalive")
+    finally:
+        a.cli("peer", "set", t.dev, t.peer, "keepalive", 0)
+        a.cli("set", t.dev, "dscp", "copy")
+    check_equal({tos for *_, tos in keepalives(capture, t)}, {EF << 2},
+                "classes")
+    capture.stop()
 
 
 @case("traffic takes the place of keepalives")
@@ -243,7 +261,7 @@ def _():
     capture.stop()
 
 
-@case("without an outbound SA, and on a device that is down, there are none")
+@case("without an outbound SA that lives, or a device that is up, none")
 def _():
     t = made[0]
     a.cli("peer", "set", t.dev, t.peer, "keepalive", 1)
@@ -252,6 +270,12 @@ def _():
     a.ip(f"link set {t.dev} up\n")
     a.bhsec(f"sa del {t.dev} {t.peer} out spi {t.out.spi}\n")
     check_equal(silent([t], 2.5), [], "keepalives without an outbound SA")
+    a.ip(f"route replace {t.b_net4} dev {t.dev} src {t.a_inner4}\n")
+    a.bhsec(t.new_sa().bhsec(t.dev, t.peer, "out", "hard-packets 1"))
+    with a.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
+        moves(t, "tx_packets", 1,
+              lambda: sock.sendto(b"y", (t.inner("b", 4), SINK_PORT)))
+    check_equal(silent([t], 2.5), [], "keepalives by an SA that has expired")
 
 
 @case("raw ESP has no keepalives")
