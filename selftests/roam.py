@@ -64,10 +64,10 @@ def moves(t, counter, count, act):
              what=f"{count} more {counter}")
 
 
-def accepted(t, source, seq=None, plain=None, **how):
+def accepted(t, source, seq=None, plain=None, sa=None, **how):
     inner = inner_of(t)
     plain = plain or inner + trailer(len(inner), NEXT_IPV4)
-    esp = seal(t.in_, seq or next(numbers[t]), plain)
+    esp = seal(sa or t.in_, seq or next(numbers[t]), plain)
     moves(t, "rx_packets", 1, lambda: arrive(t, esp, source, **how))
 
 
@@ -123,6 +123,29 @@ def late_packet(t):
     goes_to(t, new)
 
 
+def old_sa(t):
+    """Nor one of the old SA, whose number says nothing beside the new one's,
+    in the second after that one's first."""
+    first, second, old = others[t.family][:3]
+    sa = t.new_sa()
+    a.bhsec(sa.bhsec(t.dev, t.peer, "in"))
+
+    def moved():
+        accepted(t, first, sa=sa)
+        return endpoint(t) == text_of(t, first)
+
+    def within_a_second():
+        wait_for(moved, what="the new SA's turn")
+        begin = time.monotonic()
+        accepted(t, second, sa=sa)
+        accepted(t, old)
+        return time.monotonic() - begin < 0.9
+
+    wait_for(within_a_second, what="two packets within a second")
+    goes_to(t, second)
+    a.bhsec(f"sa del {t.dev} {t.peer} in spi {sa.spi:#x}\n")
+
+
 def no_proof(t):
     """What is not authentic, or was seen before, moves nothing."""
     here, there = t.b_outer, others[t.family][0]
@@ -159,6 +182,8 @@ for t in made:
     add_case(f"{name(t)}: with roam on the next packet moves it", follows, t)
 for t in made:
     add_case(f"{name(t)}: a late packet does not move it back", late_packet, t)
+for t in made:
+    add_case(f"{name(t)}: nor does one of the old SA after a rekey", old_sa, t)
 for t in made:
     add_case(f"{name(t)}: only what is authentic and new moves it", no_proof, t)
 for t in made:
