@@ -80,17 +80,24 @@ static bool list_holds(const struct bhsec_prefixes *list,
 	return false;
 }
 
-/* Take from the peer what is in @list but not in @keep, up to entry @end. */
-static void take_prefixes(struct bhsec_peer *peer,
+/*
+ * Take from the peer what is in @list but not in @keep, up to entry @end. Returns
+ * true if that is anything.
+ */
+static bool take_prefixes(struct bhsec_peer *peer,
 			  const struct bhsec_prefixes *list, unsigned int end,
 			  const struct bhsec_prefixes *keep)
 {
+	bool any = false;
 	unsigned int i;
 
-	for (i = 0; i < end; i++)
-		if (!list_holds(keep, &list->prefix[i]))
-			bhsec_selector_remove(&peer->bdev->selectors,
-					      &list->prefix[i]);
+	for (i = 0; i < end; i++) {
+		if (list_holds(keep, &list->prefix[i]))
+			continue;
+		bhsec_selector_remove(&peer->bdev->selectors, &list->prefix[i]);
+		any = true;
+	}
+	return any;
 }
 
 /*
@@ -114,8 +121,8 @@ static int replace_selectors(struct bhsec_peer *peer,
 			return err;
 		}
 	}
-	if (old)
-		take_prefixes(peer, old, old->count, new);
+	if (old && take_prefixes(peer, old, old->count, new))
+		bhsec_bindings_retry(peer->bdev);
 	kfree(old);
 	peer->selectors = new;
 	return 0;
@@ -344,7 +351,7 @@ void bhsec_peer_del(struct bhsec_peer *peer)
 	xa_erase(&bdev->peers_by_id, peer->id);
 	bdev->generation++;
 	if (!peer->bound)
-		bhsec_binding_retry(bdev);
+		bhsec_bindings_retry(bdev);
 	bhsec_peer_put(peer);
 }
 

@@ -378,6 +378,8 @@ void bhsec_sa_del(struct bhsec_sa *sa)
 	if (sa->outbound)
 		release_dscps(sa);
 	bhsec_underlay_detach(bdev, sa);
+	if (!sa->outbound)
+		bhsec_bindings_retry(bdev);
 	list_del(&sa->list);
 	cancel_delayed_work_sync(&sa->clock);
 	sa_stop(sa, BHSEC_SA_STATE_EXPIRED);

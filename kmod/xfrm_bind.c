@@ -223,14 +223,21 @@ void bhsec_binding_set(struct bhsec_device *bdev, struct bhsec_binding *binding)
 }
 
 /**
- * bhsec_binding_retry - something has gone that others were refused for
- * @bdev: the device
+ * bhsec_bindings_retry - something has gone that others may be refused for
+ * @bdev: whose; a prefix was its own, an SPI the whole underlay's
  *
  * Context: the device's lock is held.
  */
-void bhsec_binding_retry(struct bhsec_device *bdev)
+void bhsec_bindings_retry(const struct bhsec_device *bdev)
 {
+	struct bhsec_binding *binding;
+	struct net *net;
+
 	lockdep_assert_held(&bdev->lock);
-	if (bdev->binding && !list_empty(&bdev->binding->refused))
-		bhsec_binding_resync(bdev->binding);
+	rcu_read_lock();
+	net = rcu_dereference(bdev->underlay);
+	if (net)
+		list_for_each_entry_rcu(binding, &bhsec_net(net)->bindings, list)
+			bhsec_binding_retry(binding);
+	rcu_read_unlock();
 }

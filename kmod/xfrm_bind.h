@@ -20,7 +20,7 @@ struct bhsec_binding *bhsec_binding_make(struct bhsec_device *bdev, u32 if_id,
 					 struct netlink_ext_ack *extack);
 void bhsec_binding_set(struct bhsec_device *bdev, struct bhsec_binding *binding);
 void bhsec_binding_end(struct bhsec_binding *binding);
-void bhsec_binding_retry(struct bhsec_device *bdev);
+void bhsec_bindings_retry(const struct bhsec_device *bdev);
 int bhsec_binding_put_nl(struct sk_buff *msg, const struct bhsec_binding *binding);
 
 u32 bhsec_bound_reqid(const struct bhsec_bound *bound);

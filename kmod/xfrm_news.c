@@ -96,6 +96,23 @@ void bhsec_binding_resync(struct bhsec_binding *binding)
 	bhsec_binding_queue(binding);
 }
 
+/**
+ * bhsec_binding_retry - look again at what was refused for another's sake
+ * @binding: the binding
+ *
+ * Only when it is looked at, under the device's lock, is it known whether there
+ * is any.
+ *
+ * Context: any but hard interrupts; RCU read lock or the device's lock is held.
+ */
+void bhsec_binding_retry(struct bhsec_binding *binding)
+{
+	spin_lock_bh(&binding->lock);
+	binding->retry = true;
+	spin_unlock_bh(&binding->lock);
+	bhsec_binding_queue(binding);
+}
+
 /* Instead of more news than there is room for, everything is looked at. */
 static void tell(struct bhsec_binding *binding, const struct news *told)
 {
@@ -323,12 +340,14 @@ static void look_at(struct bhsec_binding *binding, struct news *news)
 /* Takes what was told off the list; true if everything is to be looked at. */
 static bool take_news(struct bhsec_binding *binding, struct list_head *news)
 {
+	bool may_end = bhsec_refusals_may_end(binding);
 	unsigned int count = 0;
 	struct list_head *end;
 
 	spin_lock_bh(&binding->lock);
-	binding->looking = binding->resync;
+	binding->looking = binding->resync || (binding->retry && may_end);
 	binding->resync = false;
+	binding->retry = false;
 	list_for_each(end, &binding->news)
 		if (++count == NEWS_AT_ONCE)
 			break;

@@ -375,8 +375,8 @@ void bhsec_bound_put_unused(struct bhsec_bound *bound)
 	rhashtable_remove_fast(&binding->peers, &bound->node, bhsec_bound_params);
 	bound->listed = false;
 	/* what was refused for its sake can be taken now */
-	if (bound->served && binding->refusals && !binding->ended)
-		bhsec_binding_resync(binding);
+	if (bound->served && !binding->ended)
+		bhsec_binding_retry(binding);
 	bhsec_peer_del(bound->peer);
 }
 

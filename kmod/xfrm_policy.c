@@ -313,6 +313,7 @@ void bhsec_policy_adopt(struct bhsec_binding *binding, struct xfrm_policy *xp,
 	struct bhsec_policy_key key;
 	struct bhsec_ends ends;
 	const char *reason;
+	bool may_end;
 
 	/* it may have gone since that was told; a socket's is not ours */
 	if (xp->walk.dead || dir >= XFRM_POLICY_MAX ||
@@ -320,6 +321,7 @@ void bhsec_policy_adopt(struct bhsec_binding *binding, struct xfrm_policy *xp,
 		return;
 	make_key(&key, xp, dir);
 	reason = objection(xp);
+	may_end = !reason;
 	if (reason || xp->action != XFRM_POLICY_ALLOW) {
 		old = find(binding, &key);
 		if (old && old->xp->walk.dead)
@@ -331,7 +333,7 @@ void bhsec_policy_adopt(struct bhsec_binding *binding, struct xfrm_policy *xp,
 	if (!reason)
 		bhsec_refusal_withdraw(binding, 0, &ends);
 	else if (dir == XFRM_POLICY_OUT && xp->action == XFRM_POLICY_ALLOW)
-		bhsec_refuse(binding, 0, &ends, reason);
+		bhsec_refuse(binding, 0, &ends, reason, may_end);
 }
 
 /**

@@ -57,16 +57,19 @@ static void tell(struct bhsec_binding *binding, const struct bhsec_refusal *refu
  * @spi: network byte order, 0 for a policy
  * @ends: between whom it is
  * @reason: one sentence; a literal
+ * @may_end: it may be taken later, although nothing of itself has changed
  *
  * Context: may sleep; the device's lock is held.
  */
 void bhsec_refuse(struct bhsec_binding *binding, __be32 spi,
-		  const struct bhsec_ends *ends, const char *reason)
+		  const struct bhsec_ends *ends, const char *reason,
+		  bool may_end)
 {
 	struct bhsec_refusal *refusal = find(binding, spi, ends);
 
 	if (refusal) {
 		refusal->reason = reason;
+		refusal->may_end = may_end;
 		refusal->stale = false;
 		return;
 	}
@@ -76,6 +79,7 @@ void bhsec_refuse(struct bhsec_binding *binding, __be32 spi,
 	refusal->spi = spi;
 	refusal->ends = *ends;
 	refusal->reason = reason;
+	refusal->may_end = may_end;
 	list_add(&refusal->list, &binding->refused);
 	binding->refusals++;
 	tell(binding, refusal);
@@ -96,6 +100,24 @@ void bhsec_refusal_withdraw(struct bhsec_binding *binding, __be32 spi,
 
 	if (refusal)
 		drop(binding, refusal);
+}
+
+/**
+ * bhsec_refusals_may_end - is it worth the while to look at all again
+ * @binding: the binding
+ *
+ * Context: the device's lock is held.
+ * Return: true if something may be taken now that could not be before.
+ */
+bool bhsec_refusals_may_end(const struct bhsec_binding *binding)
+{
+	const struct bhsec_refusal *refusal;
+
+	lockdep_assert_held(&binding->bdev->lock);
+	list_for_each_entry(refusal, &binding->refused, list)
+		if (refusal->may_end)
+			return true;
+	return false;
 }
 
 /**

@@ -30,10 +30,12 @@ struct bhsec_sa_config;
  * @shared: an xfrm interface may have the same
  * @ended: takes nothing any more; under the device's lock
  * @ref: one of the device, one of each peer, one while @work is queued
- * @lock: covers @news, @news_count, @resync and @looking; softirqs are off
+ * @lock: covers @news, @news_count, @resync, @retry and @looking; softirqs are
+ *	off
  * @news: what the kernel has told and nobody has looked at yet
  * @news_count: how many those are, with those that are being looked at
  * @resync: something was told that @news does not hold
+ * @retry: something has gone that others may have been refused for
  * @looking: everything is being looked at
  * @work: looks at both
  * @later: the same, in a while
@@ -64,6 +66,7 @@ struct bhsec_binding {
 	struct list_head news;
 	unsigned int news_count;
 	bool resync;
+	bool retry;
 	bool looking;
 	struct work_struct work;
 	struct delayed_work later;
@@ -228,6 +231,7 @@ struct bhsec_ends {
  * @spi: network byte order, 0 for a policy
  * @ends: between whom it is
  * @reason: one sentence; a literal
+ * @may_end: somebody else has what it needs, or there was no room
  * @stale: not refused again since everything is being looked at
  */
 struct bhsec_refusal {
@@ -235,6 +239,7 @@ struct bhsec_refusal {
 	__be32 spi;
 	struct bhsec_ends ends;
 	const char *reason;
+	bool may_end;
 	bool stale;
 };
 
@@ -308,6 +313,7 @@ bool bhsec_binding_is_behind(const struct bhsec_binding *binding);
 void bhsec_binding_lost(struct bhsec_binding *binding, const struct xfrm_state *x);
 void bhsec_binding_queue_later(struct bhsec_binding *binding, unsigned long delay);
 void bhsec_binding_resync(struct bhsec_binding *binding);
+void bhsec_binding_retry(struct bhsec_binding *binding);
 void bhsec_news_begin(struct bhsec_binding *binding);
 void bhsec_news_end(struct bhsec_binding *binding);
 void bhsec_news_free(struct bhsec_binding *binding);
@@ -316,7 +322,9 @@ int bhsec_look_at_states(struct bhsec_binding *binding);
 bool bhsec_look_at_all(struct bhsec_binding *binding);
 
 void bhsec_refuse(struct bhsec_binding *binding, __be32 spi,
-		  const struct bhsec_ends *ends, const char *reason);
+		  const struct bhsec_ends *ends, const char *reason,
+		  bool may_end);
+bool bhsec_refusals_may_end(const struct bhsec_binding *binding);
 void bhsec_refusal_withdraw(struct bhsec_binding *binding, __be32 spi,
 			    const struct bhsec_ends *ends);
 void bhsec_refusals_age(struct bhsec_binding *binding);

@@ -33,10 +33,49 @@ def _():
     t.works()
 
 
+@case("an SPI of a hand-made SA is refused, and taken once that is gone")
+def _():
+    t = KINDS["udp", 4]
+    a.ip("link add bh1 type bhsec\n")
+    for dev in "bh0", "bh1":    # its own device's, and another one's
+        rival = Sa()
+        a.bhsec(f"peer add {dev} rival encap esp\n"
+                + rival.bhsec(dev, "rival", "in"))
+        way = f"src {t.b_outer} dst {t.a_outer} proto esp spi {rival.spi:#x}"
+        wanted = {(rival.spi, "another inbound SA has this SPI")}
+        a.ip(f"xfrm state add {way} reqid {t.reqid} mode tunnel if_id 42 "
+             f"{Sa().xfrm_cipher()} encap espinudp 4500 4500 0.0.0.0\n")
+        wait_for(lambda: not_taken(a) == wanted, what=lambda: f"{not_taken(a)}")
+        a.bhsec(f"sa del {dev} rival in spi {rival.spi:#x}\n")
+        t.adopted(3)
+        wait_for(lambda: not not_taken(a) or None)
+        a.ip(f"xfrm state delete {way}\n")
+        t.adopted(2)
+        a.bhsec(f"peer del {dev} rival\n")
+    a.ip("link del bh1\n")
+
+
+@case("a prefix that another peer gives up is taken")
+def _():
+    t = KINDS["udp", 4]
+    a.bhsec("peer add bh0 rival selectors 10.77.0.0/24\n")
+    policy = "src 0.0.0.0/0 dst 10.77.0.0/24 dir out if_id 42"
+    a.ip(f"xfrm policy add {policy} tmpl src {t.a_outer} dst {t.b_outer} "
+         "proto esp reqid 777 mode tunnel\n")
+    wait_for(lambda: not_taken(a))
+    a.bhsec("peer set bh0 rival selectors 10.78.0.0/24\n")
+    wait_for(lambda: [p for p in a.nl.dump("peer-get", ifname="bh0")
+                      if p.get("reqid") == 777])
+    wait_for(lambda: not not_taken(a) or None)
+    a.ip(f"xfrm policy delete {policy}\n")
+    a.bhsec("peer del bh0 rival\n")
+    t.works()
+
+
 @case("a prefix of a peer by hand is refused, and taken once that is gone")
 def _():
     t = KINDS["udp", 4]
-    a.bhsec(f"peer add bh0 rival selectors 10.77.0.0/24\n")
+    a.bhsec("peer add bh0 rival selectors 10.77.0.0/24\n")
     line = (f"xfrm policy add src 0.0.0.0/0 dst 10.77.0.0/24 dir out if_id 42 "
             f"tmpl src {t.a_outer} dst {t.b_outer} proto esp reqid 777 "
             "mode tunnel\n")
