@@ -91,6 +91,25 @@ def told_apart(pair, version):
     end(pair)
 
 
+# Silence
+
+def noticed(pair, version):
+    """A station that has died says nothing more: the controller's daemon finds
+    that out (RFC 7296 2.4), and nothing leads there any more."""
+    controller, station = pair
+    for one in pair:
+        one.start(version, IMPATIENT)
+    for one in pair:
+        one.configure()
+    station.join()
+    talk(station, SIZES)
+    station.daemon.kill()
+    wait_for(lambda: not controller.ns.nl.dump("peer-get", ifname="bh0") or None)
+    check_equal(refused(controller.ns, station.inner4, controller.inner4),
+                errno.EHOSTUNREACH, "error at the sender")
+    end(pair)
+
+
 # By volume
 
 def newest(station):
@@ -138,12 +157,18 @@ def with_mlkem(pair, version):
 
 
 VOICE, EF = "voice", 46
+IMPATIENT = "retransmit_tries = 1\nretransmit_timeout = 1\n"
+# As README has it.
+MLKEM = {"proposals": "aes256gcm16-prfsha384-x25519-ke1_mlkem768",
+         "esp_proposals": "aes256gcm16-x25519-ke1_mlkem768-esn"}
 NEWEST = versions()[-1:]
 demand = site("demand")
 volume = {what: site(f"by{what}", child=child)
           for what, child in VOLUMES.items()}
 ppk = site("ppk", more="ppk_id = station-key\nppk_required = yes")
 mlkem = site("mlkem")
+silent = site("silent")
+silent[0].text = silent[0].text.replace("pools =", "dpd_delay = 1s\npools =")
 classes = site("classes")
 # a second child beside the first, with a mark
 child = re.search(r"children \{ classes (\{.*?\})", classes[1].text, re.S)[1]
@@ -153,8 +178,8 @@ for one in ppk:
     one.text += (f"secrets {{ ppk-1 {{\n id-1 = station-key\n"
                  f" secret = 0x{PPK}\n }} }}\n")
 for one in mlkem:
-    one.text = re.sub(r"((?:esp_)?proposals = aes128gcm16(?:-prfsha256)?)-\S+",
-                      r"\1-x25519-ke1_mlkem768", one.text)
+    for key, value in MLKEM.items():
+        one.text = re.sub(rf"\b{key} = \S+", f"{key} = {value}", one.text)
 # A trap has no address from a pool: it is there before any daemon is asked.
 demand[0].text = demand[0].text.replace("pools = inner4,inner6\n", "").replace(
     "local_ts =", f"remote_ts = {OWN4},{OWN6}\nlocal_ts =")
@@ -166,6 +191,8 @@ for version in versions():
              demand, version)
     add_case(f"strongSwan {version}: two classes, a CHILD_SA for each",
              told_apart, classes, version)
+    add_case(f"strongSwan {version}: a station that is silent is let go",
+             noticed, silent, version)
     for what, pair in volume.items():
         add_case(f"strongSwan {version}: anew by {what}, nothing is lost",
                  rekeyed_by, pair, version)
