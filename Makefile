@@ -3,6 +3,7 @@
 # make install    both, with man page, completion and headers (DESTDIR, PREFIX)
 # make test       selftests on Debian's kernels in QEMU [KERNEL=6.1] [T="rekey roam"]
 #                 [CRYPTO=cryptd|pcrypt: with a cipher that answers later]
+#                 [STALL=1: in a guest whose CPUs stand still at times]
 # make shell      a prompt in such a guest, the demo's topology up [KERNEL=7.2]
 # make demo       the product at work, in one screen
 # make bench      instructions per packet beside other tunnels [KERNEL=7.2]
@@ -61,7 +62,8 @@ uninstall:
 
 test:
 	@$(VM)/packages
-	@$(VM)/test --kernel "$(KERNEL)" --test "$(T)" --crypto "$(CRYPTO)"
+	@$(VM)/test --kernel "$(KERNEL)" --test "$(T)" --crypto "$(CRYPTO)" \
+		$(if $(STALL),--stall)
 
 shell:
 	@$(VM)/packages

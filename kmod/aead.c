@@ -55,7 +55,7 @@ struct bhsec_aead {
 	.algorithms = { .cipher = enc, .key_len = len, .mac = hmac,	\
 			.mac_key_len = mac_len, .icv_len = icv_bytes },	\
 	.layout = { .head = 8 + iv, .icv = icv_bytes, .block = multiple },	\
-	.missing = "this kernel lacks authenc(" hmac "," enc ")",	\
+	.missing = "this kernel lacks " hmac ", " enc ", authenc or authencesn",	\
 }
 
 /* RFC 3602, and the three of RFC 4868: half of what a hash gives is sent. */

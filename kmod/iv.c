@@ -44,8 +44,7 @@ void bhsec_iv_put_unpredictable(u8 *iv, __be32 spi, u64 number)
 /**
  * bhsec_iv_number - the number in an IV, if it is one of ours
  * @esp: the ESP header, BHSEC_HEAD_MAX bytes
- * @head: bytes of the header with the IV. Without one it is the half of the
- *	sequence number that is sent
+ * @head: bytes of the header with the IV
  *
  * Context: any.
  * Return: the number.
@@ -57,8 +56,6 @@ u64 bhsec_iv_number(const u8 *esp, unsigned int head)
 	__be64 word;
 
 	memcpy(&esph, esp, sizeof(esph));
-	if (head == sizeof(esph))
-		return be32_to_cpu(esph.seq_no);
 	if (head < BHSEC_HEAD_MAX) {
 		memcpy(&word, esp + sizeof(esph), sizeof(word));
 		return be64_to_cpu(word);

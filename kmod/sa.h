@@ -80,9 +80,9 @@ struct bhsec_sa_mark {
  * @in_node: in the inbound table of the underlay netns, by SPI
  * @out_node: in the table of all outbound SAs, by SPI, which ICMP errors are
  *	checked against
- * @mark_node: in the table of all outbound SAs, by @mark, which loops are
+ * @mark_node: in the table of outbound SAs with IVs, by @mark, which loops are
  *	checked against
- * @mark: no other outbound SA has it
+ * @mark: of an outbound SA with IVs; no other has it
  * @spi: network byte order
  * @cipher: BHSEC_CIPHER_*
  * @layout: what the cipher has around a payload
@@ -195,6 +195,17 @@ static inline unsigned int bhsec_sa_account(struct bhsec_sa *sa,
 					    unsigned int bytes)
 {
 	return sa->metered ? bhsec_sa_spend(sa, count, unit, bytes) : count;
+}
+
+/**
+ * bhsec_sa_has_iv - can a datagram be known again by its IV
+ * @sa: its SA
+ *
+ * Return: true if so.
+ */
+static inline bool bhsec_sa_has_iv(const struct bhsec_sa *sa)
+{
+	return sa->layout.head > 8;
 }
 
 /**

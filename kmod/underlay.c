@@ -17,6 +17,7 @@
 #include "early.h"
 #include "sa.h"
 #include "underlay.h"
+#include "xfrm_bind.h"
 
 static unsigned int bhsec_net_id __read_mostly;
 
@@ -325,7 +326,7 @@ static int __net_init bhsec_net_init(struct net *net)
 
 	INIT_LIST_HEAD(&bnet->ports);
 	INIT_LIST_HEAD(&bnet->devices);
-	INIT_LIST_HEAD(&bnet->bindings);
+	bhsec_bindings_begin(bnet);
 	mutex_init(&bnet->lock);
 	atomic_set(&bnet->transforms, 0);
 	for (i = 0; i < ARRAY_SIZE(bnet->limits); i++)
@@ -354,6 +355,7 @@ static void __net_exit bhsec_net_pre_exit(struct net *net)
 	list_for_each_entry_safe(bdev, next, &bnet->devices, list)
 		bhsec_device_detach(bdev);
 	rtnl_unlock();
+	bhsec_bindings_end(bnet);
 	if (!bnet->used)
 		return;
 	wait_var_event(&bnet->transforms, !atomic_read(&bnet->transforms));

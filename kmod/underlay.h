@@ -22,6 +22,7 @@ struct netlink_ext_ack;
  * @lock: serializes @ports and @bindings
  * @devices: bhsec devices made here, under rtnl
  * @bindings: of devices to if_ids; RCU, written under @lock
+ * @retry: has them all look again at what they have refused
  * @used: a device was made here once; written under rtnl
  * @transforms: keyed transforms of SAs; the netns waits for the last one
  * @stats: drops that belong to no SA
@@ -33,6 +34,7 @@ struct bhsec_net {
 	struct mutex lock;
 	struct list_head devices;
 	struct list_head bindings;
+	struct delayed_work retry;
 	bool used;
 	atomic_t transforms;
 	struct bhsec_stats __percpu *stats;

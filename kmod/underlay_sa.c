@@ -56,7 +56,7 @@ static const struct rhashtable_params mark_params = {
 };
 
 /* ESP headers by the length of their IV, and how many SAs have such ones. */
-static const u8 heads[] = { 8 + 8, BHSEC_HEAD_MAX, 8 };
+static const u8 heads[] = { 8 + 8, BHSEC_HEAD_MAX };
 static atomic_t sas_of[ARRAY_SIZE(heads)];
 
 /*
@@ -128,8 +128,8 @@ static bool any_sent(const u8 *esp, unsigned int head)
  * @esp: its first BHSEC_HEAD_MAX bytes
  *
  * In the IV is the sequence number XOR a secret: nobody else can make a pair that
- * fits, and have the packets of others taken for ours. Without an IV whoever sees
- * the SPI can.
+ * fits, and have the packets of others taken for ours. Without an IV anybody
+ * could, so none of those is known.
  *
  * Context: RCU read lock held.
  * Return: true if so.
@@ -146,22 +146,20 @@ bool bhsec_underlay_any_sent(const u8 *esp)
 
 /*
  * Draw the mask of the IVs. Where another SA of the same SPI has drawn the same
- * low half, which one in 2^32 does, once more. Where there is no IV one SA of an
- * SPI is enough to have its packets known.
+ * low half, which one in 2^32 does, once more.
  */
 static int draw_mask(struct bhsec_sa *sa)
 {
-	bool has_iv = sa->layout.head > 8;
 	int err;
 
 	sa->mark.spi = sa->spi;
 	do {
-		sa->iv_mask = has_iv ? get_random_u64() : 0;
+		sa->iv_mask = get_random_u64();
 		sa->mark.mask = lower_32_bits(sa->iv_mask);
 		err = rhashtable_lookup_insert_fast(&marks, &sa->mark_node,
 						    mark_params);
-	} while (err == -EEXIST && has_iv);
-	return err == -EEXIST ? 0 : err;
+	} while (err == -EEXIST);
+	return err;
 }
 
 static atomic_t *sas_like(const struct bhsec_sa *sa)
@@ -171,6 +169,26 @@ static atomic_t *sas_like(const struct bhsec_sa *sa)
 	while (heads[i] != sa->layout.head)
 		i++;
 	return &sas_of[i];
+}
+
+static int mark(struct bhsec_sa *sa)
+{
+	int err;
+
+	if (!bhsec_sa_has_iv(sa))
+		return 0;
+	err = draw_mask(sa);
+	if (!err)
+		atomic_inc(sas_like(sa));
+	return err;
+}
+
+static void unmark(struct bhsec_sa *sa)
+{
+	if (!bhsec_sa_has_iv(sa))
+		return;
+	rhashtable_remove_fast(&marks, &sa->mark_node, mark_params);
+	atomic_dec(sas_like(sa));
 }
 
 /**
@@ -188,13 +206,12 @@ int bhsec_underlay_publish(struct net *net, struct bhsec_sa *sa,
 	int err;
 
 	if (sa->outbound) {
-		err = draw_mask(sa);
+		err = mark(sa);
 		if (err)
 			return err;
 		spin_lock(&outbound_lock);
 		hash_add_rcu(outbound, &sa->out_node, (__force u32)sa->spi);
 		spin_unlock(&outbound_lock);
-		atomic_inc(sas_like(sa));
 		return 0;
 	}
 	/* the ESP door takes an SPI that it knows, whatever the peer's encap */
@@ -222,8 +239,7 @@ void bhsec_underlay_unpublish(struct net *net, struct bhsec_sa *sa)
 		spin_lock(&outbound_lock);
 		hash_del_rcu(&sa->out_node);
 		spin_unlock(&outbound_lock);
-		rhashtable_remove_fast(&marks, &sa->mark_node, mark_params);
-		atomic_dec(sas_like(sa));
+		unmark(sa);
 	} else {
 		rhashtable_remove_fast(&bhsec_net(net)->inbound, &sa->in_node,
 				       inbound_params);

@@ -77,12 +77,12 @@ static const char *objection(const struct xfrm_state *x)
 }
 
 static void refuse(struct bhsec_binding *binding, const struct xfrm_state *x,
-		   const char *reason, bool may_end)
+		   const char *reason, int err)
 {
 	struct bhsec_ends ends;
 
 	bhsec_ends_of_state(&ends, x);
-	bhsec_refuse(binding, x->id.spi, &ends, reason, may_end);
+	bhsec_refuse(binding, x->id.spi, 0, &ends, reason, err);
 }
 
 static u32 window_of(const struct bhsec_binding *binding,
@@ -186,7 +186,7 @@ static void adopt(struct bhsec_binding *binding, struct xfrm_state *x,
 
 	bound = bound_of(binding, x, key->outbound, before, &extack);
 	if (IS_ERR(bound)) {
-		refuse(binding, x, extack._msg ?: "no memory", true);
+		refuse(binding, x, extack._msg ?: "no memory", PTR_ERR(bound));
 		return;
 	}
 	borrowed = bhsec_borrowed_make(binding, key, bound, x, digest);
@@ -199,12 +199,12 @@ static void adopt(struct bhsec_binding *binding, struct xfrm_state *x,
 			bhsec_borrowed_forget(binding, borrowed);
 	}
 	if (err) {
-		refuse(binding, x, extack._msg ?: "no memory", true);
+		refuse(binding, x, extack._msg ?: "no memory", err);
 		bhsec_bound_put_unused(bound);
 		return;
 	}
 	bhsec_ends_of_state(&ends, x);
-	bhsec_refusal_withdraw(binding, x->id.spi, &ends);
+	bhsec_refusal_withdraw(binding, x->id.spi, 0, &ends);
 	if (before)
 		bhsec_borrowed_forget(binding, before);
 }
@@ -351,7 +351,7 @@ void bhsec_state_adopt(struct bhsec_binding *binding, struct xfrm_state *x)
 		borrowed = bhsec_borrowed_of(binding, x);
 		if (borrowed)
 			release(binding, borrowed);
-		refuse(binding, x, reason, false);
+		refuse(binding, x, reason, 0);
 		return;
 	}
 	key.spi = x->id.spi;

@@ -16,6 +16,9 @@
 #include "xfrm_bind.h"
 #include "xfrm_room.h"
 
+/* Until what was refused is looked at again; a pass may take a tenth of a second. */
+#define RETRY_DELAY (5 * HZ)
+
 /**
  * bhsec_binding_hold - take a reference
  * @binding: the binding, which the caller holds
@@ -224,20 +227,55 @@ void bhsec_binding_set(struct bhsec_device *bdev, struct bhsec_binding *binding)
 
 /**
  * bhsec_bindings_retry - something has gone that others may be refused for
- * @bdev: whose; a prefix was its own, an SPI the whole underlay's
+ * @bdev: whose
+ *
+ * A prefix was the device's, an SPI the whole underlay's. In a while, so that
+ * nobody has all states of a host looked at the whole time.
  *
  * Context: the device's lock is held.
  */
 void bhsec_bindings_retry(const struct bhsec_device *bdev)
 {
-	struct bhsec_binding *binding;
 	struct net *net;
 
 	lockdep_assert_held(&bdev->lock);
 	rcu_read_lock();
 	net = rcu_dereference(bdev->underlay);
 	if (net)
-		list_for_each_entry_rcu(binding, &bhsec_net(net)->bindings, list)
-			bhsec_binding_retry(binding);
+		queue_delayed_work(bhsec_workqueue, &bhsec_net(net)->retry,
+				   RETRY_DELAY);
 	rcu_read_unlock();
+}
+
+static void retry_all(struct work_struct *work)
+{
+	struct bhsec_net *bnet = container_of(to_delayed_work(work),
+					      struct bhsec_net, retry);
+	struct bhsec_binding *binding;
+
+	rcu_read_lock();
+	list_for_each_entry_rcu(binding, &bnet->bindings, list)
+		bhsec_binding_retry(binding);
+	rcu_read_unlock();
+}
+
+/**
+ * bhsec_bindings_begin - prepare a netns for bindings
+ * @bnet: bhsec's part of the netns
+ */
+void bhsec_bindings_begin(struct bhsec_net *bnet)
+{
+	INIT_LIST_HEAD(&bnet->bindings);
+	INIT_DELAYED_WORK(&bnet->retry, retry_all);
+}
+
+/**
+ * bhsec_bindings_end - nothing is retried any more
+ * @bnet: bhsec's part of the netns, which no device has for its underlay
+ *
+ * Context: may sleep.
+ */
+void bhsec_bindings_end(struct bhsec_net *bnet)
+{
+	cancel_delayed_work_sync(&bnet->retry);
 }

@@ -9,6 +9,7 @@ struct bhsec_binding;
 struct bhsec_borrowed;
 struct bhsec_bound;
 struct bhsec_device;
+struct bhsec_net;
 struct bhsec_peer;
 struct bhsec_sa;
 struct netlink_ext_ack;
@@ -20,6 +21,8 @@ struct bhsec_binding *bhsec_binding_make(struct bhsec_device *bdev, u32 if_id,
 					 struct netlink_ext_ack *extack);
 void bhsec_binding_set(struct bhsec_device *bdev, struct bhsec_binding *binding);
 void bhsec_binding_end(struct bhsec_binding *binding);
+void bhsec_bindings_begin(struct bhsec_net *bnet);
+void bhsec_bindings_end(struct bhsec_net *bnet);
 void bhsec_bindings_retry(const struct bhsec_device *bdev);
 int bhsec_binding_put_nl(struct sk_buff *msg, const struct bhsec_binding *binding);
 

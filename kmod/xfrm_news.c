@@ -320,7 +320,7 @@ static void look_at_state(struct bhsec_binding *binding, const struct news *news
 		if (is_copy_elsewhere(binding, news))
 			bhsec_look_at_states(binding);
 		bhsec_state_recheck(binding, news->spi);
-		bhsec_refusal_withdraw(binding, news->spi, &news->ends);
+		bhsec_refusal_withdraw(binding, news->spi, 0, &news->ends);
 	}
 	if (x)
 		xfrm_state_put(x);
@@ -340,14 +340,17 @@ static void look_at(struct bhsec_binding *binding, struct news *news)
 /* Takes what was told off the list; true if everything is to be looked at. */
 static bool take_news(struct bhsec_binding *binding, struct list_head *news)
 {
-	bool may_end = bhsec_refusals_may_end(binding);
+	bool retry = READ_ONCE(binding->retry);
+	bool again = retry && bhsec_refusals_may_end(binding);
 	unsigned int count = 0;
 	struct list_head *end;
 
 	spin_lock_bh(&binding->lock);
-	binding->looking = binding->resync || (binding->retry && may_end);
+	binding->looking = binding->resync || again;
 	binding->resync = false;
-	binding->retry = false;
+	/* one that was set after it was looked for has this run once more */
+	if (retry)
+		binding->retry = false;
 	list_for_each(end, &binding->news)
 		if (++count == NEWS_AT_ONCE)
 			break;

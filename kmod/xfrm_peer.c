@@ -247,12 +247,15 @@ static bool is_better(const struct bhsec_sa *sa, const struct bhsec_sa *best,
 	return best->spi != pinned && (!is_dying(sa) || is_dying(best));
 }
 
-/* The SA of each DSCP that has one of its own, and behind them that of the rest. */
+/*
+ * The SA of each DSCP that has one of its own, and behind them that of the rest;
+ * the daemon is not asked for one as long as there is any.
+ */
 static void choose(const struct bhsec_bound *bound,
 		   const struct bhsec_sa *leaving, struct bhsec_sa **best)
 {
 	__be32 pinned = pinned_spi(bound);
-	struct bhsec_sa *sa, **place;
+	struct bhsec_sa *sa, **place, *any = NULL;
 
 	list_for_each_entry(sa, &bound->peer->sas, list) {
 		if (!sa->outbound || sa == leaving ||
@@ -261,7 +264,10 @@ static void choose(const struct bhsec_bound *bound,
 		place = &best[class_of(sa)];
 		if (is_better(sa, *place, pinned))
 			*place = sa;
+		if (is_better(sa, any, pinned))
+			any = sa;
 	}
+	best[BHSEC_DSCP_COUNT] = best[BHSEC_DSCP_COUNT] ?: any;
 }
 
 /**
@@ -347,16 +353,15 @@ void bhsec_bound_follow(struct bhsec_bound *bound, const struct xfrm_state *x,
 void bhsec_bound_choose(struct bhsec_bound *bound, const struct bhsec_sa *leaving)
 {
 	struct bhsec_sa *best[BHSEC_DSCP_COUNT + 1] = {};
-	struct bhsec_sa *sa = NULL;
+	struct bhsec_sa *rest;
 	unsigned int i;
 
 	choose(bound, leaving, best);
-	for (i = 0; i < BHSEC_DSCP_COUNT; i++) {
-		best[i] = best[i] ?: best[BHSEC_DSCP_COUNT];
-		sa = sa ?: best[i];
-	}
-	if (sa)
-		bhsec_bound_follow(bound, bhsec_borrowed_state(sa->borrowed), true);
+	rest = best[BHSEC_DSCP_COUNT];
+	for (i = 0; i < BHSEC_DSCP_COUNT; i++)
+		best[i] = best[i] ?: rest;
+	if (rest)
+		bhsec_bound_follow(bound, bhsec_borrowed_state(rest->borrowed), true);
 	bhsec_sa_carry(bound->peer, best);
 }
 
@@ -376,7 +381,7 @@ void bhsec_bound_put_unused(struct bhsec_bound *bound)
 	bound->listed = false;
 	/* what was refused for its sake can be taken now */
 	if (bound->served && !binding->ended)
-		bhsec_binding_retry(binding);
+		bhsec_bindings_retry(binding->bdev);
 	bhsec_peer_del(bound->peer);
 }
 

@@ -53,6 +53,9 @@ static const char *objection(const struct xfrm_policy *xp)
 		return "the policy is not for one ESP tunnel";
 	if (sel->proto || sel->sport_mask || sel->dport_mask)
 		return "the policy's selector names a protocol or ports";
+	/* two of those that differ in nothing else are one here */
+	if (sel->ifindex || sel->user)
+		return "the policy's selector names a device or a user";
 	return NULL;
 }
 
@@ -313,7 +316,7 @@ void bhsec_policy_adopt(struct bhsec_binding *binding, struct xfrm_policy *xp,
 	struct bhsec_policy_key key;
 	struct bhsec_ends ends;
 	const char *reason;
-	bool may_end;
+	int err = 0;
 
 	/* it may have gone since that was told; a socket's is not ours */
 	if (xp->walk.dead || dir >= XFRM_POLICY_MAX ||
@@ -321,19 +324,20 @@ void bhsec_policy_adopt(struct bhsec_binding *binding, struct xfrm_policy *xp,
 		return;
 	make_key(&key, xp, dir);
 	reason = objection(xp);
-	may_end = !reason;
 	if (reason || xp->action != XFRM_POLICY_ALLOW) {
 		old = find(binding, &key);
 		if (old && old->xp->walk.dead)
 			release(binding, old);
-	} else if (take(binding, &key, xp, &extack)) {
-		reason = extack._msg ?: "no memory";
+	} else {
+		err = take(binding, &key, xp, &extack);
+		if (err)
+			reason = extack._msg ?: "no memory";
 	}
 	ends_of(&ends, xp);
 	if (!reason)
-		bhsec_refusal_withdraw(binding, 0, &ends);
+		bhsec_refusal_withdraw(binding, 0, xp->index, &ends);
 	else if (dir == XFRM_POLICY_OUT && xp->action == XFRM_POLICY_ALLOW)
-		bhsec_refuse(binding, 0, &ends, reason, may_end);
+		bhsec_refuse(binding, 0, xp->index, &ends, reason, err);
 }
 
 /**
@@ -358,7 +362,7 @@ void bhsec_policy_release(struct bhsec_binding *binding,
 	if (policy && policy->xp == xp && xp->walk.dead)
 		release(binding, policy);
 	else if (!policy)
-		bhsec_refusal_withdraw(binding, 0, &ends);
+		bhsec_refusal_withdraw(binding, 0, xp->index, &ends);
 }
 
 /**

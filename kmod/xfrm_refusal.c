@@ -16,13 +16,14 @@
 #define REFUSED_MAX 32
 
 static struct bhsec_refusal *find(struct bhsec_binding *binding, __be32 spi,
-				  const struct bhsec_ends *ends)
+				  u32 policy, const struct bhsec_ends *ends)
 {
 	struct bhsec_refusal *refusal;
 
 	lockdep_assert_held(&binding->bdev->lock);
 	list_for_each_entry(refusal, &binding->refused, list)
-		if (refusal->spi == spi && refusal->ends.reqid == ends->reqid &&
+		if (refusal->spi == spi && refusal->policy == policy &&
+		    refusal->ends.reqid == ends->reqid &&
 		    ipv6_addr_equal(&refusal->ends.dst, &ends->dst))
 			return refusal;
 	return NULL;
@@ -55,17 +56,18 @@ static void tell(struct bhsec_binding *binding, const struct bhsec_refusal *refu
  * bhsec_refuse - say that a state or policy cannot be taken, once
  * @binding: the binding
  * @spi: network byte order, 0 for a policy
+ * @policy: its index, 0 for a state
  * @ends: between whom it is
  * @reason: one sentence; a literal
- * @may_end: it may be taken later, although nothing of itself has changed
+ * @err: what made it so, if that is not the state or policy itself; or 0
  *
  * Context: may sleep; the device's lock is held.
  */
-void bhsec_refuse(struct bhsec_binding *binding, __be32 spi,
-		  const struct bhsec_ends *ends, const char *reason,
-		  bool may_end)
+void bhsec_refuse(struct bhsec_binding *binding, __be32 spi, u32 policy,
+		  const struct bhsec_ends *ends, const char *reason, int err)
 {
-	struct bhsec_refusal *refusal = find(binding, spi, ends);
+	struct bhsec_refusal *refusal = find(binding, spi, policy, ends);
+	bool may_end = err == -EEXIST || err == -E2BIG || err == -ENOMEM;
 
 	if (refusal) {
 		refusal->reason = reason;
@@ -77,6 +79,7 @@ void bhsec_refuse(struct bhsec_binding *binding, __be32 spi,
 	if (!refusal)
 		return;
 	refusal->spi = spi;
+	refusal->policy = policy;
 	refusal->ends = *ends;
 	refusal->reason = reason;
 	refusal->may_end = may_end;
@@ -89,14 +92,15 @@ void bhsec_refuse(struct bhsec_binding *binding, __be32 spi,
  * bhsec_refusal_withdraw - a refused state has gone, or can be taken now
  * @binding: the binding
  * @spi: network byte order, 0 for a policy
+ * @policy: its index, 0 for a state
  * @ends: between whom it is
  *
  * Context: may sleep; the device's lock is held.
  */
 void bhsec_refusal_withdraw(struct bhsec_binding *binding, __be32 spi,
-			    const struct bhsec_ends *ends)
+			    u32 policy, const struct bhsec_ends *ends)
 {
-	struct bhsec_refusal *refusal = find(binding, spi, ends);
+	struct bhsec_refusal *refusal = find(binding, spi, policy, ends);
 
 	if (refusal)
 		drop(binding, refusal);

@@ -229,14 +229,16 @@ struct bhsec_ends {
  * struct bhsec_refusal - a state or policy that cannot be taken
  * @list: among those of the binding, the latest first
  * @spi: network byte order, 0 for a policy
+ * @policy: its index in the kernel, 0 for a state
  * @ends: between whom it is
  * @reason: one sentence; a literal
- * @may_end: somebody else has what it needs, or there was no room
+ * @may_end: somebody else has what it needs, or there was no room or memory
  * @stale: not refused again since everything is being looked at
  */
 struct bhsec_refusal {
 	struct list_head list;
 	__be32 spi;
+	u32 policy;
 	struct bhsec_ends ends;
 	const char *reason;
 	bool may_end;
@@ -321,12 +323,11 @@ void bhsec_news_free(struct bhsec_binding *binding);
 int bhsec_look_at_states(struct bhsec_binding *binding);
 bool bhsec_look_at_all(struct bhsec_binding *binding);
 
-void bhsec_refuse(struct bhsec_binding *binding, __be32 spi,
-		  const struct bhsec_ends *ends, const char *reason,
-		  bool may_end);
+void bhsec_refuse(struct bhsec_binding *binding, __be32 spi, u32 policy,
+		  const struct bhsec_ends *ends, const char *reason, int err);
 bool bhsec_refusals_may_end(const struct bhsec_binding *binding);
 void bhsec_refusal_withdraw(struct bhsec_binding *binding, __be32 spi,
-			    const struct bhsec_ends *ends);
+			    u32 policy, const struct bhsec_ends *ends);
 void bhsec_refusals_age(struct bhsec_binding *binding);
 void bhsec_refusals_sweep(struct bhsec_binding *binding, bool all);
 

@@ -226,12 +226,12 @@ static void xmit_apart(struct sk_buff *skb, struct bhsec_sa *sa)
  */
 static void xmit_too_big(struct sk_buff *skb, struct bhsec_sa *sa,
 			 const struct bhsec_inner *inner, unsigned int mtu,
-			 bool loops)
+			 bool loops, bool may_cut)
 {
 	struct bhsec_device *bdev = sa->peer->bdev;
 
 	/* below that ip_do_fragment() makes no progress */
-	if (!loops && !inner->df && mtu >= IPV4_MIN_MTU) {
+	if (may_cut && !inner->df && mtu >= IPV4_MIN_MTU) {
 		if (skb_is_gso(skb))
 			xmit_apart(skb, sa);
 		else if (fragment_inner(skb, bdev->dev, mtu))
@@ -328,16 +328,20 @@ static void xmit_inner(struct sk_buff *skb, struct net_device *dev)
 		goto unreachable_leave;
 	mtu = bhsec_outer_inner_max(&outer, &sa->layout);
 	if (segments.unit > mtu) {
-		/* going round, each turn larger: in pieces it would for ever */
+		/*
+		 * Going round, each turn larger: in pieces it would for ever.
+		 * What will not be known again is not cut at all.
+		 */
 		bool loops = bhsec_outer_is_ours(skb);
+		bool may_cut = !loops && bhsec_sa_has_iv(sa);
 
 		/* RFC 2473 7.1: IPv6 hears of nothing below 1280 */
-		outer.may_fragment = !loops && inner.is_ipv6 &&
+		outer.may_fragment = may_cut && inner.is_ipv6 &&
 				     segments.unit <= IPV6_MIN_MTU;
 		if (!outer.may_fragment) {
 			dst_release(outer.dst);
 			bhsec_sa_leave(sa);
-			xmit_too_big(skb, sa, &inner, mtu, loops);
+			xmit_too_big(skb, sa, &inner, mtu, loops, may_cut);
 			return;
 		}
 	}

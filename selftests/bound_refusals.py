@@ -72,6 +72,43 @@ def _():
     t.works()
 
 
+@case("of one child's prefixes that is refused which somebody has, and it waits")
+def _():
+    t = KINDS["udp", 4]
+    a.bhsec("peer add bh0 rival selectors 10.77.0.0/24\n")
+    policies = [f"src 0.0.0.0/0 dst 10.{n}.0.0/24 dir out if_id 42"
+                for n in (77, 79)]
+    a.ip("".join(f"xfrm policy add {policy} tmpl src {t.a_outer} "
+                 f"dst {t.b_outer} proto esp reqid 777 mode tunnel\n"
+                 for policy in policies))
+
+    def prefixes():
+        return [p["addr"][1] for peer in a.nl.dump("peer-get", ifname="bh0")
+                if peer.get("reqid") == 777
+                for p in peer["selectors"].get("prefix", [])]
+    wait_for(lambda: prefixes() == [79])
+    check_equal(not_taken(a), {(None, "another peer has the same selector")},
+                "refused")
+    a.bhsec("peer del bh0 rival\n")
+    wait_for(lambda: sorted(prefixes()) == [77, 79])
+    wait_for(lambda: not not_taken(a) or None)
+    a.ip("".join(f"xfrm policy delete {policy}\n" for policy in policies))
+    t.works()
+
+
+@case("two policies that differ in a device alone are no peer's")
+def _():
+    """One would take the other's place at each look, for ever."""
+    t = KINDS["udp", 4]
+    policy = "src 0.0.0.0/0 dst 10.80.0.0/24 dev lo dir out if_id 42"
+    a.ip(f"xfrm policy add {policy} tmpl src {t.a_outer} dst {t.b_outer} "
+         "proto esp reqid 778 mode tunnel\n")
+    wanted = {(None, "the policy's selector names a device or a user")}
+    wait_for(lambda: not_taken(a) == wanted, what=lambda: f"{not_taken(a)}")
+    a.ip(f"xfrm policy delete {policy}\n")
+    wait_for(lambda: not not_taken(a) or None)
+
+
 @case("a prefix of a peer by hand is refused, and taken once that is gone")
 def _():
     t = KINDS["udp", 4]
