@@ -20,15 +20,18 @@ const struct rhashtable_params bhsec_policy_params = {
 	.automatic_shrinking = true,
 };
 
-/* The kernel takes a new policy of the same for an update of the old one. */
+/*
+ * The kernel takes a new policy of the same for an update of the old one. Behind
+ * an IPv4 address it compares whatever a daemon has left there, too.
+ */
 static void make_key(struct bhsec_policy_key *key, const struct xfrm_policy *xp,
 		     int dir)
 {
 	const struct xfrm_selector *sel = &xp->selector;
 
 	memset(key, 0, sizeof(*key));
-	bhsec_xfrm_address(&key->daddr, &sel->daddr, sel->family == AF_INET6);
-	bhsec_xfrm_address(&key->saddr, &sel->saddr, sel->family == AF_INET6);
+	memcpy(&key->daddr, &sel->daddr, sizeof(key->daddr));
+	memcpy(&key->saddr, &sel->saddr, sizeof(key->saddr));
 	key->dport = sel->dport;
 	key->dport_mask = sel->dport_mask;
 	key->sport = sel->sport;
@@ -56,6 +59,8 @@ static const char *objection(const struct xfrm_policy *xp)
 	/* two of those that differ in nothing else are one here */
 	if (sel->ifindex || sel->user)
 		return "the policy's selector names a device or a user";
+	if (xp->security)
+		return "the policy has a security label";
 	return NULL;
 }
 
@@ -159,8 +164,11 @@ static void release(struct bhsec_binding *binding,
 	bool outbound = policy->key.dir == XFRM_POLICY_OUT;
 
 	unlist(binding, policy);
-	if (outbound && !binding->ended)
+	if (outbound && !binding->ended) {
 		set_selectors(bound, NULL);
+		/* of either side: another policy may be taken for it */
+		bhsec_bindings_retry(binding->bdev);
+	}
 	bhsec_bound_put_unused(bound);
 }
 
@@ -334,10 +342,10 @@ void bhsec_policy_adopt(struct bhsec_binding *binding, struct xfrm_policy *xp,
 			reason = extack._msg ?: "no memory";
 	}
 	ends_of(&ends, xp);
-	if (!reason)
-		bhsec_refusal_withdraw(binding, 0, xp->index, &ends);
-	else if (dir == XFRM_POLICY_OUT && xp->action == XFRM_POLICY_ALLOW)
+	if (reason && dir == XFRM_POLICY_OUT && xp->action == XFRM_POLICY_ALLOW)
 		bhsec_refuse(binding, 0, xp->index, &ends, reason, err);
+	else
+		bhsec_refusal_withdraw(binding, 0, xp->index, &ends);
 }
 
 /**
@@ -355,13 +363,16 @@ void bhsec_policy_release(struct bhsec_binding *binding,
 	struct bhsec_policy_key key;
 	struct bhsec_ends ends;
 
+	/* a soft limit ends nothing */
+	if (!xp->walk.dead)
+		return;
 	make_key(&key, xp, dir);
 	policy = find(binding, &key);
 	ends_of(&ends, xp);
 	/* an old one's end may be told after the beginning of the new one */
-	if (policy && policy->xp == xp && xp->walk.dead)
+	if (policy && policy->xp == xp)
 		release(binding, policy);
-	else if (!policy)
+	else
 		bhsec_refusal_withdraw(binding, 0, xp->index, &ends);
 }
 

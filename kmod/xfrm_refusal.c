@@ -22,9 +22,11 @@ static struct bhsec_refusal *find(struct bhsec_binding *binding, __be32 spi,
 
 	lockdep_assert_held(&binding->bdev->lock);
 	list_for_each_entry(refusal, &binding->refused, list)
-		if (refusal->spi == spi && refusal->policy == policy &&
-		    refusal->ends.reqid == ends->reqid &&
-		    ipv6_addr_equal(&refusal->ends.dst, &ends->dst))
+		/* an update may change all of a policy but its index */
+		if (policy ? refusal->policy == policy :
+			     refusal->spi == spi && !refusal->policy &&
+			     refusal->ends.reqid == ends->reqid &&
+			     ipv6_addr_equal(&refusal->ends.dst, &ends->dst))
 			return refusal;
 	return NULL;
 }
@@ -69,7 +71,10 @@ void bhsec_refuse(struct bhsec_binding *binding, __be32 spi, u32 policy,
 	struct bhsec_refusal *refusal = find(binding, spi, policy, ends);
 	bool may_end = err == -EEXIST || err == -E2BIG || err == -ENOMEM;
 
+	if (err == -ENOMEM)
+		bhsec_bindings_retry(binding->bdev);
 	if (refusal) {
+		refusal->ends = *ends;
 		refusal->reason = reason;
 		refusal->may_end = may_end;
 		refusal->stale = false;

@@ -75,10 +75,12 @@ static bool checksum_fits(const struct sk_buff *skb,
 	       start + skb->csum_offset + sizeof(__sum16) <= inner->len;
 }
 
+/* What cannot be known again where it goes round is not cut by others either. */
 static bool choose_df(const struct bhsec_settings *settings,
-		      const struct bhsec_inner *inner)
+		      const struct bhsec_inner *inner,
+		      const struct bhsec_sa *sa)
 {
-	return settings->df == BHSEC_DF_SET ||
+	return !bhsec_sa_has_iv(sa) || settings->df == BHSEC_DF_SET ||
 	       (settings->df == BHSEC_DF_COPY && inner->df);
 }
 
@@ -270,6 +272,7 @@ static unsigned int enter_sa(struct bhsec_peer *peer, unsigned int dscp,
  */
 static unsigned int choose_outer(struct bhsec_peer *peer, struct sk_buff *skb,
 				 const struct bhsec_inner *inner,
+				 const struct bhsec_sa *sa,
 				 struct bhsec_outer *outer)
 {
 	const struct bhsec_settings *settings = rcu_dereference(peer->bdev->settings);
@@ -277,7 +280,7 @@ static unsigned int choose_outer(struct bhsec_peer *peer, struct sk_buff *skb,
 
 	bhsec_flow_mark(skb, inner->is_ipv6);
 	outer->tos = bhsec_outer_tos(settings, inner->tos);
-	outer->df = choose_df(settings, inner);
+	outer->df = choose_df(settings, inner, sa);
 	drop = bhsec_outer_route(peer, outer);
 	/* the route is one for all of them */
 	if (outer->sport && READ_ONCE(peer->entropy))
@@ -323,7 +326,7 @@ static void xmit_inner(struct sk_buff *skb, struct net_device *dev)
 	if (drop)
 		goto unreachable;
 
-	drop = choose_outer(peer, skb, &inner, &outer);
+	drop = choose_outer(peer, skb, &inner, sa, &outer);
 	if (drop)
 		goto unreachable_leave;
 	mtu = bhsec_outer_inner_max(&outer, &sa->layout);

@@ -100,13 +100,22 @@ def _():
 def _():
     """One would take the other's place at each look, for ever."""
     t = KINDS["udp", 4]
-    policy = "src 0.0.0.0/0 dst 10.80.0.0/24 dev lo dir out if_id 42"
-    a.ip(f"xfrm policy add {policy} tmpl src {t.a_outer} dst {t.b_outer} "
-         "proto esp reqid 778 mode tunnel\n")
+    one, other = (f"src 0.0.0.0/0 dst 10.80.0.0/24 {dev} dir out if_id 42"
+                  for dev in ("", "dev lo"))
+    tmpl = f"tmpl src {t.a_outer} dst {t.b_outer} proto esp mode tunnel reqid"
+    a.ip(f"xfrm policy add {one} {tmpl} 778\n"
+         f"xfrm policy add {other} {tmpl} 779\n")
     wanted = {(None, "the policy's selector names a device or a user")}
     wait_for(lambda: not_taken(a) == wanted, what=lambda: f"{not_taken(a)}")
-    a.ip(f"xfrm policy delete {policy}\n")
+    # An update is the same policy, whatever it is for now.
+    a.ip(f"xfrm policy update {other} {tmpl} 780\n")
+    device, = wait_for(lambda: [
+        d for d in a.nl.do("dev-get", ifname="bh0")
+        if [r["reqid"] for r in d.get("refused", [])] == [780]])
+    check_equal(device["refusals"], 1, "refusals")
+    a.ip(f"xfrm policy delete {other}\n")
     wait_for(lambda: not not_taken(a) or None)
+    a.ip(f"xfrm policy delete {one}\n")
 
 
 @case("a prefix of a peer by hand is refused, and taken once that is gone")

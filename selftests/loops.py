@@ -232,7 +232,7 @@ def across(encap, family):
 
 def across_without_df(df, size, cipher="aes-gcm-256"):
     """Where the outer DF is clear the next tunnel would cut each packet. Those
-    without an IV are not known again, and so never cut."""
+    without an IV would not be known again, and so are never cut."""
     loop = Across("udp", 4, df=df, cipher=cipher)
     ends(loop.devices, loop.dst, size,
          "loop" if SUITES[cipher].iv else "too_big")
