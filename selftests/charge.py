@@ -18,8 +18,7 @@ link = veth(a, b)
 for ns in a, b:
     link.know_other_end(ns)
 udp_sink(b)
-made = tunnels(a, b, link, [{"encap": encap, "family": family}
-                            for encap in ("udp", "esp") for family in (4, 6)])
+made = tunnels(a, b, link, ALL_WAYS)
 
 
 def owed(sock):

@@ -20,8 +20,7 @@ a, b = Ns("a"), Ns("b")
 link = veth(a, b)
 udp_sink(a)
 udp_sink(b)
-made = tunnels(a, b, link, [{"encap": encap, "family": family}
-                            for encap in ("udp", "esp") for family in (4, 6)])
+made = tunnels(a, b, link, ALL_WAYS)
 wires = {t: Wire(t) for t in made}
 numbers = {t: itertools.count(1) for t in made}
 idents = itertools.count(1)

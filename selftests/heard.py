@@ -10,9 +10,7 @@ WORDS = "last-received", "last-sent"
 
 a, b = Ns("a"), Ns("b")
 link = veth(a, b)
-made = tunnels(a, b, link, [
-    {"encap": encap, "family": family}
-    for encap in ("udp", "esp") for family in (4, 6)])
+made = tunnels(a, b, link, ALL_WAYS)
 wires = {t: Wire(t) for t in made}
 numbers = {t: itertools.count(1) for t in made}
 udp_sink(a)

@@ -15,8 +15,7 @@ link = veth(a, b)
 for ns in a, b:
     link.know_other_end(ns)
 udp_sink(a)
-made = tunnels(a, b, link, [{"encap": encap, "family": family}
-                            for encap in ("udp", "esp") for family in (4, 6)])
+made = tunnels(a, b, link, ALL_WAYS)
 wires = {t: Wire(t) for t in made}
 numbers = {t: itertools.count(1) for t in made}
 

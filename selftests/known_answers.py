@@ -106,18 +106,7 @@ def sent_by_bhsec(t):
     """What goes in through a packet socket, and the ESP that comes out."""
     sent = list(inner_packets(lambda f: t.inner("a", f),
                               lambda f: t.inner("b", f)))
-    capture = Capture(b, link.if_b, outgoing=False)
-    with a.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0, keep=False) as sock:
-        for inner in sent:
-            kind = ETH_P_IPV6 if inner[0] >> 4 == 6 else ETH_P_IP
-            sock.sendto(inner, (t.dev, kind))
-    def ours():
-        return [frame for frame in list(capture.frames)
-                if (esp_of(frame) or b"")[:4] == t.spi_out.to_bytes(4, "big")]
-    wait_for(lambda: len(ours()) >= len(sent), what="ESP on the underlay")
-    capture.stop()
-    check_equal(len(ours()), len(sent), "ESP packets")
-    return sent, ours()
+    return sent, sealed_by(t, sent)
 
 
 def check_form(t, inner, esp, seq):

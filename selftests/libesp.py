@@ -11,7 +11,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, hmac
 from cryptography.hazmat.primitives.ciphers import Cipher, aead, algorithms, modes
 
-from libcase import SUITES
+from libcase import SUITES, check_equal, wait_for
+from libtraffic import Capture
 
 ETH_P_IP, ETH_P_IPV6 = 0x0800, 0x86dd
 IPPROTO_ESP, IPPROTO_UDP, IPPROTO_FRAGMENT = 50, 17, 44
@@ -248,6 +249,25 @@ def esp_of(frame):
     """The same of an Ethernet frame."""
     outer = outer_of(frame)
     return esp_in(outer) if outer else None
+
+
+def sealed_by(t, inners):
+    """Inner packets go in through a packet socket of the device; the ESP that
+    comes out on the underlay."""
+    capture = Capture(t.b, t.link.if_b, outgoing=False)
+    with t.a.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0,
+                    keep=False) as sock:
+        for inner in inners:
+            kind = ETH_P_IPV6 if inner[0] >> 4 == 6 else ETH_P_IP
+            sock.sendto(inner, (t.dev, kind))
+
+    def ours():
+        return [frame for frame in list(capture.frames)
+                if (esp_of(frame) or b"")[:4] == t.spi_out.to_bytes(4, "big")]
+    wait_for(lambda: len(ours()) >= len(inners), what="ESP on the underlay")
+    capture.stop()
+    check_equal(len(ours()), len(inners), "ESP packets")
+    return ours()
 
 
 def joined(outers):

@@ -75,6 +75,10 @@ class Sa:
 INNER_MAX = {("esp", 4): 1446, ("udp", 4): 1438,
              ("esp", 6): 1426, ("udp", 6): 1418}
 
+# What Tunnel takes for each encapsulation over each family.
+ALL_WAYS = [{"encap": encap, "family": family}
+            for encap in ("udp", "esp") for family in (4, 6)]
+
 
 def inner_max(encap, family, mtu, cipher="aes-gcm-256"):
     """The same for any path: two bytes and the inner packet are padded to a

@@ -20,9 +20,7 @@ SEEN_ABOVE = itertools.count(1 << 20, 1 << 20)
 
 a, b = Ns("a"), Ns("b")
 link = veth(a, b)
-made = tunnels(a, b, link, [
-    {"encap": encap, "family": family}
-    for encap in ("udp", "esp") for family in (4, 6)])
+made = tunnels(a, b, link, ALL_WAYS)
 in_udp, raw = made[:2], made[2:]
 
 

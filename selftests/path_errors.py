@@ -33,9 +33,7 @@ MTU = 1400
 
 a, r, b = (Ns(name) for name in "arb")
 path = Path(a, r, b)
-made = tunnels(a, b, path, [
-    {"encap": encap, "family": family}
-    for encap in ("udp", "esp") for family in (4, 6)])
+made = tunnels(a, b, path, ALL_WAYS)
 for ns in a, r:
     path.near.know_other_end(ns)
 # What is sent after a packet comes after it, where one CPU sends both.

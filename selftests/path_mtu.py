@@ -37,8 +37,7 @@ path = Path(a, r, b)
 # As most links do: what is captured there are the datagrams, not a batch.
 a.run(f"ethtool -K {path.near.if_a} tx-udp-segmentation off tx-gso-list off")
 a.be_router()
-made = tunnels(a, b, path, [{"encap": encap, "family": family}
-                            for encap in ("udp", "esp") for family in (4, 6)])
+made = tunnels(a, b, path, ALL_WAYS)
 ports = itertools.count(7001)
 receivers = {}
 for t in made:

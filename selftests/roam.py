@@ -13,9 +13,7 @@ EF = 46
 
 a, b = Ns("a"), Ns("b")
 link = veth(a, b)
-made = tunnels(a, b, link, [
-    {"encap": encap, "family": family}
-    for encap in ("udp", "esp") for family in (4, 6)])
+made = tunnels(a, b, link, ALL_WAYS)
 wires = {t: Wire(t) for t in made}
 numbers = {t: itertools.count(100) for t in made}
 # Where a peer may also be: addresses of b on the link.

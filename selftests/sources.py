@@ -11,9 +11,7 @@ LENGTH = {4: 28, 6: 64}
 
 a, b = Ns("a"), Ns("b")
 link = veth(a, b)
-made = tunnels(a, b, link, [
-    {"encap": encap, "family": family}
-    for encap in ("udp", "esp") for family in (4, 6)])
+made = tunnels(a, b, link, ALL_WAYS)
 wires = {t: Wire(t) for t in made}
 numbers = {t: itertools.count(100) for t in made}
 # Further addresses of each end on the link.

@@ -17,8 +17,7 @@ ECHO, UNREACHABLE = 8, 3
 
 h, a, b = Ns("h"), Ns("a"), Ns("b")
 inside, link = veth(h, a), veth(a, b)
-made = tunnels(a, b, link, [{"encap": encap, "family": family}
-                            for encap in ("udp", "esp") for family in (4, 6)])
+made = tunnels(a, b, link, ALL_WAYS)
 near = made[0]
 
 
