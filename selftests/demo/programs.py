@@ -23,7 +23,7 @@ def check(holds, claim):
         raise Failed(claim)
 
 
-def wait_for(condition, claim, seconds=30, poll=0.1):
+def wait_for(condition, claim, seconds=120, poll=0.1):
     """Returns what the condition returns as soon as that is true."""
     end = time.monotonic() + seconds
     while not (result := condition()):
