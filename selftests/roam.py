@@ -143,6 +143,13 @@ def old_sa(t):
     goes_to(t, second)
     a.bhsec(f"sa del {t.dev} {t.peer} in spi {sa.spi:#x}\n")
 
+    def turned():
+        accepted(t, first)
+        return endpoint(t) == text_of(t, first)
+
+    # The next case takes for granted that its SA moves the peer.
+    wait_for(turned, what="the old SA's turn")
+
 
 def no_proof(t):
     """What is not authentic, or was seen before, moves nothing."""
