@@ -129,13 +129,6 @@ int bhsec_aead_find(const struct bhsec_algorithms *algorithms)
 	return -ENOENT;
 }
 
-static bool has_any(const char *name, const char *const *parts)
-{
-	while (*parts && !strstr(name, *parts))
-		parts++;
-	return *parts;
-}
-
 /**
  * bhsec_aead_objection - why a cipher cannot be taken
  * @algorithms: what xfrm calls it
@@ -144,12 +137,11 @@ static bool has_any(const char *name, const char *const *parts)
  */
 const char *bhsec_aead_objection(const struct bhsec_algorithms *algorithms)
 {
-	static const char *const ciphers_gone[] = { "(des", "des3", NULL };
-	static const char *const macs_gone[] = { "md5", "sha1)", NULL };
+	const char *mac = algorithms->mac;
 
-	if (has_any(algorithms->cipher, ciphers_gone))
+	if (strstr(algorithms->cipher, "(des"))
 		return "DES and 3DES are not allowed (TS 33.210)";
-	if (algorithms->mac && has_any(algorithms->mac, macs_gone))
+	if (mac && (strstr(mac, "(md5)") || strstr(mac, "(sha1)")))
 		return "MD5 and SHA-1 are not allowed (TS 33.210)";
 	if (bhsec_aead_find(algorithms) < 0)
 		return "bhsec has no such cipher";

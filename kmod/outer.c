@@ -39,6 +39,7 @@
 unsigned int bhsec_outer_peer_mtu(struct bhsec_peer *peer)
 {
 	const struct bhsec_settings *settings;
+	const struct bhsec_layout *layout;
 	struct bhsec_outer outer = {};
 	const struct bhsec_sa *sa;
 	unsigned int mtu = 0;
@@ -47,10 +48,10 @@ unsigned int bhsec_outer_peer_mtu(struct bhsec_peer *peer)
 	rcu_read_lock();
 	settings = rcu_dereference(peer->bdev->settings);
 	sa = rcu_dereference(peer->out[0]);
+	layout = sa ? &sa->layout : bhsec_aead_layout(BHSEC_CIPHER_AES_GCM_256);
 	outer.tos = bhsec_outer_tos(settings, 0);
 	if (!bhsec_outer_route(peer, &outer)) {
-		mtu = bhsec_outer_inner_max(&outer, sa ? &sa->layout :
-					    bhsec_aead_layout(0));
+		mtu = bhsec_outer_inner_max(&outer, layout);
 		dst_release(outer.dst);
 	}
 	rcu_read_unlock();

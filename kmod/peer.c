@@ -345,13 +345,12 @@ void bhsec_peer_del(struct bhsec_peer *peer)
 	lockdep_assert_held(&bdev->lock);
 	bhsec_keepalive_set(peer, 0);
 	bhsec_peer_drop_sas(peer);
-	if (peer->selectors)
-		take_prefixes(peer, peer->selectors, peer->selectors->count, NULL);
+	if (peer->selectors &&
+	    take_prefixes(peer, peer->selectors, peer->selectors->count, NULL))
+		bhsec_bindings_retry(bdev);
 	rhashtable_remove_fast(&bdev->peers, &peer->node, bhsec_peer_table_params);
 	xa_erase(&bdev->peers_by_id, peer->id);
 	bdev->generation++;
-	if (!peer->bound)
-		bhsec_bindings_retry(bdev);
 	bhsec_peer_put(peer);
 }
 

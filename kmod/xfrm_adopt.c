@@ -165,7 +165,6 @@ static int add_sa(struct bhsec_bound *bound, struct bhsec_borrowed *borrowed,
 	if (IS_ERR(sa))
 		return PTR_ERR(sa);
 	borrowed->sa = sa;
-	bound->served = true;
 	bhsec_event_sa(BHSEC_EVENT_ADOPTED, sa);
 	if (sa->outbound)
 		bhsec_bound_choose(bound, NULL);

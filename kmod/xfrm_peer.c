@@ -379,9 +379,6 @@ void bhsec_bound_put_unused(struct bhsec_bound *bound)
 		return;
 	rhashtable_remove_fast(&binding->peers, &bound->node, bhsec_bound_params);
 	bound->listed = false;
-	/* what was refused for its sake can be taken now */
-	if (bound->served && !binding->ended)
-		bhsec_bindings_retry(binding->bdev);
 	bhsec_peer_del(bound->peer);
 }
 

@@ -217,7 +217,6 @@ static int add(struct bhsec_binding *binding, const struct bhsec_policy_key *key
 		}
 		bhsec_bound_choose(bound, NULL);
 	}
-	bound->served = true;
 	return 0;
 }
 

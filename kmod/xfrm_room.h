@@ -103,7 +103,6 @@ struct bhsec_bound_key {
  * @key: changes when the peer moves
  * @binding: whose; held
  * @listed: the binding knows it; under the device's lock
- * @served: something was taken for it; under the device's lock
  * @peer: the peer, which frees this with itself
  * @policies: those that lead to it; RCU, written under the device's lock
  * @touched: second of the boot clock in which the daemon was last shown that
@@ -116,7 +115,6 @@ struct bhsec_bound {
 	struct bhsec_bound_key key;
 	struct bhsec_binding *binding;
 	bool listed;
-	bool served;
 	struct bhsec_peer *peer;
 	struct list_head policies;
 	u32 touched[2];
