@@ -6,13 +6,8 @@ ip."""
 
 from libbound import *
 
-a, b = Ns("a"), Ns("b")
-link = veth(a, b)
-made = every_kind(a, b, link)
+a, b, link, made = bound_pair()
 KINDS = first_of_kind(made)
-udp_echo(b, "0.0.0.0")
-udp_echo(b, "::")
-install_bound(made)
 
 
 def both_ways(t):

@@ -14,17 +14,11 @@ XFRM_MSG_ACQUIRE, XFRM_MSG_EXPIRE, XFRM_MSG_MAPPING = 0x17, 0x18, 0x26
 NETLINK_XFRM = 6
 GROUP_ACQUIRE, GROUP_EXPIRE, GROUP_MAPPING = 1, 2, 8
 MOVED_PORT = ESP_PORT + 7
-IP_TOS, IPV6_TCLASS = 1, 67
 EF = 46
 
-a, b = Ns("a"), Ns("b")
-link = veth(a, b)
-made = every_kind(a, b, link)
+a, b, link, made = bound_pair()
 KINDS = first_of_kind(made)
 ears = Ears(a)
-udp_echo(b, "0.0.0.0")
-udp_echo(b, "::")
-install_bound(made)
 
 
 def listen(ns, group):
@@ -193,9 +187,9 @@ def sent_as(t, dscp, family=4):
     with a.socket(socket.AF_INET if family == 4 else socket.AF_INET6,
                   socket.SOCK_DGRAM, keep=False) as sock:
         if family == 4:
-            sock.setsockopt(socket.IPPROTO_IP, IP_TOS, dscp << 2)
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
         else:
-            sock.setsockopt(socket.IPPROTO_IPV6, IPV6_TCLASS, dscp << 2)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, dscp << 2)
         sock.bind((t.inner("a", family), 0))
         sock.sendto(b"of a class", (t.inner("b", family), SINK_PORT))
 

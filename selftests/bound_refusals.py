@@ -5,14 +5,9 @@ there; and what is not its own it leaves alone."""
 
 from libbound import *
 
-a, b = Ns("a"), Ns("b")
-link = veth(a, b)
-made = every_kind(a, b, link)
+a, b, link, made = bound_pair()
 KINDS = first_of_kind(made)
 ears = Ears(a)
-udp_echo(b, "0.0.0.0")
-udp_echo(b, "::")
-install_bound(made)
 
 
 @case("what a daemon made it alone changes")
@@ -72,7 +67,7 @@ def _():
     t.works()
 
 
-@case("of one child's prefixes that is refused which somebody has, and it waits")
+@case("of a child's prefixes the one that somebody has is refused, and waits")
 def _():
     t = KINDS["udp", 4]
     a.bhsec("peer add bh0 rival selectors 10.77.0.0/24\n")

@@ -8,7 +8,6 @@ a, b = Ns("a"), Ns("b")
 link = veth(a, b)
 t = tunnel_bhsec(a, b, link)
 udp_sink(b)
-IP_TOS = 1
 
 
 def add(dscp=None):
@@ -27,7 +26,7 @@ def carried():
 
 def send(dscp):
     with a.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
-        sock.setsockopt(socket.IPPROTO_IP, IP_TOS, dscp << 2)
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
         sock.bind((t.a_inner4, 0))
         try:
             sock.sendto(b"class", (t.b_inner4, SINK_PORT))

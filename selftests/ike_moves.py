@@ -116,11 +116,7 @@ def replayed(station):
 
 
 def stopped():
-    for site in controller, *stations:
-        site.daemon.kill()
-        site.ns.ip("xfrm state flush\nxfrm policy flush\n")
-        site.ns.ip(f"addr flush dev {site.dev}\n" if site is not controller
-                   else "")
+    end(controller, *stations)
     for station in stations:
         station.ns.ip(f"addr del {station.place}/28 dev {station.link.if_b}\n"
                       f"addr add {station.link.b4}/28 dev {station.link.if_b}\n")

@@ -36,10 +36,7 @@ def endpoint(station):
 def joined(version):
     ports = next(RANGES)
     nat.translate(ports)
-    for site in controller, *stations:
-        site.start(version, *([] if site is controller else [KEEPALIVE]))
-    for site in controller, *stations:
-        site.configure()
+    start(version, controller, *stations, extra=KEEPALIVE)
     seen = set()
     for station in stations:
         station.join()
@@ -82,14 +79,6 @@ def forgotten():
         check_equal(endpoint(station)[0], nat.out.b4, "address")
 
 
-def stopped():
-    for site in controller, *stations:
-        site.daemon.kill()
-        site.ns.ip("xfrm state flush\nxfrm policy flush\n")
-    for station in stations:
-        station.ns.ip(f"addr flush dev {station.dev}\n")
-
-
 udp_sink(controller.ns)
 for version in versions():
     add_case(f"strongSwan {version}: two stations behind one box join", joined,
@@ -97,7 +86,8 @@ for version in versions():
     add_case(f"strongSwan {version}: both keep it awake", kept_alive)
     for turn in "once", "twice":
         add_case(f"strongSwan {version}: a box that forgets, {turn}", forgotten)
-    add_case(f"strongSwan {version}: all end", stopped)
+    add_case(f"strongSwan {version}: all end", end, controller,
+             *stations)
 
 if not versions():
     sys.exit(4)     # kselftest's word for skipped

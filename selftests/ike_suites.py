@@ -29,10 +29,6 @@ def offer(n, cipher):
     return f"{PROPOSALS[cipher]}-ecp256-{esn}"
 
 
-def with_proposals(text, offers):
-    return re.sub(r"esp_proposals = \S+", f"esp_proposals = {offers}", text)
-
-
 def tried(cipher):
     """All on one kernel, one of each kind on the others."""
     return (os.environ.get("BHSEC_KERNEL") == "7.2"
@@ -45,10 +41,10 @@ for number, suite in enumerate(CIPHERS):
     kind, encap = WAYS[number % 4]
     name = suite.replace("-", "")
     site = Station(name, controller, ca.certify(f"{name}.example"), kind, encap)
-    site.text = with_proposals(site.text, offer(number, suite))
+    site.text = with_values(site.text, esp_proposals=offer(number, suite))
     stations[suite] = site
-controller.text = with_proposals(
-    controller.text, ",".join(offer(n, c) for n, c in enumerate(CIPHERS)))
+controller.text = with_values(controller.text, esp_proposals=",".join(
+    offer(n, c) for n, c in enumerate(CIPHERS)))
 serve(controller, *stations.values())
 
 

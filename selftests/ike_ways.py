@@ -29,13 +29,6 @@ def site(name, **options):
     return controller, station
 
 
-def end(pair):
-    for one in pair:
-        one.daemon.kill()
-        one.ns.ip("xfrm state flush\nxfrm policy flush\n")
-    pair[1].ns.ip(f"addr flush dev {pair[1].dev}\n")
-
-
 def joins(pair, version):
     start(version, *pair)
     pair[1].join()
@@ -65,7 +58,7 @@ def asked(pair, version):
     wait_for(lambda: len(controller.ns.nl.dump("sa-get", ifname="bh0")) == 2)
     talk(pair[1], SIZES)
     check_equal(len(station.daemon.children()), 1, "CHILD_SAs")
-    end(pair)
+    end(*pair)
 
 
 # By class
@@ -88,7 +81,7 @@ def told_apart(pair, version):
         station.daemon.rekey(child=child)
         wait_for(lambda: classes() == wanted, what=lambda: f"{classes()}")
         talk(station, SIZES)
-    end(pair)
+    end(*pair)
 
 
 # Silence
@@ -97,17 +90,14 @@ def noticed(pair, version):
     """A station that has died says nothing more: the controller's daemon finds
     that out (RFC 7296 2.4), and nothing leads there any more."""
     controller, station = pair
-    for one in pair:
-        one.start(version, IMPATIENT)
-    for one in pair:
-        one.configure()
+    start(version, *pair, extra=IMPATIENT)
     station.join()
     talk(station, SIZES)
     station.daemon.kill()
     wait_for(lambda: not controller.ns.nl.dump("peer-get", ifname="bh0") or None)
     check_equal(refused(controller.ns, station.inner4, controller.inner4),
                 errno.EHOSTUNREACH, "error at the sender")
-    end(pair)
+    end(*pair)
 
 
 # By volume
@@ -130,7 +120,7 @@ def rekeyed_by(pair, version):
         flow.close()
     ksft.print_msg(f"{flow.sent} datagrams by {newest(station)} CHILD_SAs")
     talk(pair[1], SIZES)
-    end(pair)
+    end(*pair)
 
 
 # Against whoever keeps what is sent today
@@ -140,7 +130,7 @@ def with_ppk(pair, version):
     for one in pair:
         sa, = one.daemon.sas()
         check_equal(sa.get("ppk"), "yes", f"ppk, {one.ns.label}: {sa}")
-    end(pair)
+    end(*pair)
 
 
 def with_mlkem(pair, version):
@@ -153,7 +143,7 @@ def with_mlkem(pair, version):
     check(any("ML_KEM_768" in str(value) for value in station.child().values()),
           f"{station.child()}")
     talk(pair[1], SIZES)
-    end(pair)
+    end(*pair)
 
 
 VOICE, EF = "voice", 46
@@ -178,8 +168,7 @@ for one in ppk:
     one.text += (f"secrets {{ ppk-1 {{\n id-1 = station-key\n"
                  f" secret = 0x{PPK}\n }} }}\n")
 for one in mlkem:
-    for key, value in MLKEM.items():
-        one.text = re.sub(rf"\b{key} = \S+", f"{key} = {value}", one.text)
+    one.text = with_values(one.text, **MLKEM)
 # A trap has no address from a pool: it is there before any daemon is asked.
 demand[0].text = demand[0].text.replace("pools = inner4,inner6\n", "").replace(
     "local_ts =", f"remote_ts = {OWN4},{OWN6}\nlocal_ts =")

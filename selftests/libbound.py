@@ -5,13 +5,10 @@ would; the far end is the kernel's own IPsec."""
 import errno
 
 from lib import *
-from libnetlink import Genl, SPEC
+from libnetlink import EVENTS, Genl
 
 IKE, HAND = 1, 0
 SIZES = 0, 1, 100, 1300
-EVENTS = [entry["name"] if isinstance(entry, dict) else entry
-          for definition in SPEC["definitions"] if definition["name"] == "event"
-          for entry in definition["entries"]]
 
 
 class Bound(Tunnel):
@@ -140,6 +137,18 @@ def every_kind(a, b, link):
     return [Bound(a, b, link, n=n, encap=encap, family=family, cipher=cipher,
                   esn=esn)
             for n, (encap, family, (cipher, esn)) in enumerate(kinds)]
+
+
+def bound_pair():
+    """Host a, whose bh0 takes the states of tunnels of every kind, host b, which
+    answers by xfrm, their link and the tunnels."""
+    a, b = Ns("a"), Ns("b")
+    link = veth(a, b)
+    made = every_kind(a, b, link)
+    udp_echo(b, "0.0.0.0")
+    udp_echo(b, "::")
+    install_bound(made)
+    return a, b, link, made
 
 
 def first_of_kind(made):

@@ -9,7 +9,6 @@ from libnetlink import SPEC
 DOORS = next(d["entries"] for d in SPEC["definitions"] if d["name"] == "door")
 EARLY, EXACTLY = "early", 20
 FAMILIES = 4, 6
-IP_TOS = 1
 
 a, b = Ns("a"), Ns("b")
 
@@ -69,7 +68,7 @@ class Traffic:
     def one(self):
         self.begun += 1
         for sock in self.socks:
-            sock.setsockopt(socket.IPPROTO_IP, IP_TOS, 8 * (self.begun & 1))
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 8 * (self.begun & 1))
             try:
                 sock.send(b"datagram")
             except OSError:

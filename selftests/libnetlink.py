@@ -40,6 +40,10 @@ SPEC = load_spec()
 SETS = {s["name"]: {a["name"]: (number, a)
                     for number, a in enumerate(s["attributes"], 1)}
         for s in SPEC["attribute-sets"]}
+EVENTS = next([entry["name"] if isinstance(entry, dict) else entry
+               for entry in definition["entries"]]
+              for definition in SPEC["definitions"]
+              if definition["name"] == "event")
 COMMANDS = {op["name"]: (number, op) for number, op
             in enumerate(SPEC["operations"]["list"], 1)}
 

@@ -285,6 +285,11 @@ class Path:
         return self.link_of(ns).gateway(ns, family)
 
 
+# Further addresses of a first link, which nobody has.
+SPARE = {4: [f"192.0.2.{n}" for n in range(5, 9)],
+         6: [f"2001:db8::{n}" for n in range(5, 9)]}
+
+
 def set_mtu(link, mtu):
     """Of both its ends."""
     link.ns_a.set_mtu(link.if_a, mtu)

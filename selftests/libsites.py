@@ -113,12 +113,28 @@ class Site:
         self.daemon.load(self.text)
 
 
-def start(version, *sites):
-    """Their daemons anew; the devices stay."""
+def start(version, *sites, extra=""):
+    """Their daemons anew; the devices stay. extra as for Daemon."""
     for site in sites:
-        site.start(version)
+        site.start(version, extra)
     for site in sites:
         site.configure()
+
+
+def end(*sites):
+    """Their daemons without a word, and all that those have put in."""
+    for site in sites:
+        site.daemon.kill()
+        site.ns.ip("xfrm state flush\nxfrm policy flush\n")
+        if isinstance(site, Station):
+            site.ns.ip(f"addr flush dev {site.dev}\n")
+
+
+def with_values(text, **values):
+    """A configuration in which each of these keys has another value."""
+    for key, value in values.items():
+        text = re.sub(rf"\b{key} = \S+", f"{key} = {value}", text)
+    return text
 
 
 def serve(*sites):
@@ -207,7 +223,8 @@ class Station(Site):
         if behind:
             self.ns.ip(f"route add default via {self.link.a4}\n")
         self.text = STATION.format(
-            name=name, gateway=(behind.out if behind else self.link).a4, identity=identity.name,
+            name=name, gateway=(behind.out if behind else self.link).a4,
+            identity=identity.name,
             proposals=f"aes128gcm16-prfsha256-{group}",
             esp_proposals=f"aes128gcm16-{group}",
             peer=controller.identity.name, more=more, child=child,

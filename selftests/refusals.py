@@ -8,7 +8,7 @@ import itertools
 
 from lib import *
 from libesp import *
-from libnetlink import Genl, SPEC
+from libnetlink import EVENTS, Genl
 
 WINDOWS = 1, 32, 64, 65536
 IN = 0
@@ -300,12 +300,6 @@ def wrong_encapsulation():
 
 # Events
 
-def event_number(event):
-    enum = next(d for d in SPEC["definitions"] if d["name"] == "event")
-    return [entry["name"] if isinstance(entry, dict) else entry
-            for entry in enum["entries"]].index(event)
-
-
 def listener():
     """Limits count what somebody listens to only, so they begin with it."""
     nl = Genl(a)
@@ -341,7 +335,7 @@ def of_a_peer(t):
     for event, seq, esp, how in audited(t):
         wires[t].send(esp, **how)
         check_equal(nl.event(PATIENCE), {
-            "event": event_number(event), "ifindex": a.ifindex("bh0"),
+            "event": EVENTS.index(event), "ifindex": a.ifindex("bh0"),
             "ifname": "bh0", "peer": t.peer, "direction": IN,
             "spi": t.in_.spi, "seq": seq, "src": address(t.b_outer),
             "dst": address(t.a_outer), "suppressed": 0}, f"event {event}")
@@ -354,7 +348,7 @@ def of_nobody(t):
     sa = t.new_sa()
     wires[t].send(seal_packet(sa, 77, inner_of(t)))
     check_equal(nl.event(PATIENCE), {
-        "event": event_number("no-sa"), "spi": sa.spi, "seq": 77,
+        "event": EVENTS.index("no-sa"), "spi": sa.spi, "seq": 77,
         "src": address(t.b_outer), "dst": address(t.a_outer),
         "suppressed": 0}, "event")
     goes_on(t)
@@ -387,7 +381,7 @@ def flood():
         wires[t].send(esp)
         wait_for(lambda: told() >= count, what="events")
         check_equal(told(), count, "events and suppressed ones")
-    auth = event_number("auth")
+    auth = EVENTS.index("auth")
     check_equal([event["suppressed"] for event in seen
                  if event["event"] == auth], [0], "suppressed by another kind")
     held = [event["suppressed"] for event in seen if event["event"] != auth]

@@ -8,7 +8,6 @@ a window that is wide enough, or an SA for each class, loses nothing (RFC 4301
 from lib import *
 from libesp import *
 
-IP_TOS = 1
 EF = 46
 # So many packets have to be sealed in it; a kernel that watches itself is slow.
 DELAY = 50      # ms
@@ -47,7 +46,7 @@ def hold_back_the_rest():
 
 def sender(t, dscp, segment=0):
     sock = a.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.setsockopt(socket.IPPROTO_IP, IP_TOS, dscp << 2)
+    sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
     sock.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, segment)
     sock.connect((t.b_inner4, PORT))
     return sock

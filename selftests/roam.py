@@ -16,11 +16,8 @@ link = veth(a, b)
 made = tunnels(a, b, link, ALL_WAYS)
 wires = {t: Wire(t) for t in made}
 numbers = {t: itertools.count(100) for t in made}
-# Where a peer may also be: addresses of b on the link.
-others = {4: [f"192.0.2.{n}" for n in range(5, 9)],
-          6: [f"2001:db8::{n}" for n in range(5, 9)]}
 b.ip("".join(f"addr add {addr}/{28 if f == 4 else 64} dev {link.if_b}"
-             f"{' nodad' * (f == 6)}\n" for f in (4, 6) for addr in others[f]))
+             f"{' nodad' * (f == 6)}\n" for f in (4, 6) for addr in SPARE[f]))
 udp_sink(a)
 udp_sink(b)
 
@@ -91,13 +88,13 @@ def goes_to(t, addr, port=None):
 def stays(t):
     """A configured endpoint is not left for any packet."""
     check_equal(a.peer(t.dev, t.peer)["roam"], False, "roam by default")
-    accepted(t, others[t.family][0])
+    accepted(t, SPARE[t.family][0])
     goes_to(t, t.b_outer)
 
 
 def follows(t):
     a.cli("peer", "set", t.dev, t.peer, "roam", "on")
-    first, second = others[t.family][:2]
+    first, second = SPARE[t.family][:2]
     goes_to(t, t.b_outer)
     accepted(t, first)
     goes_to(t, first)
@@ -112,7 +109,7 @@ def follows(t):
 
 def late_packet(t):
     """One from the old address that comes after one from the new."""
-    old, new = others[t.family][2:]
+    old, new = SPARE[t.family][2:]
     late, newer = next(numbers[t]), next(numbers[t])
     accepted(t, old, seq=next(numbers[t]))
     accepted(t, new, seq=next(numbers[t]))
@@ -124,7 +121,7 @@ def late_packet(t):
 def old_sa(t):
     """Nor one of the old SA, whose number says nothing beside the new one's,
     in the second after that one's first."""
-    first, second, old = others[t.family][:3]
+    first, second, old = SPARE[t.family][:3]
     sa = t.new_sa()
     a.bhsec(sa.bhsec(t.dev, t.peer, "in"))
 
@@ -153,7 +150,7 @@ def old_sa(t):
 
 def no_proof(t):
     """What is not authentic, or was seen before, moves nothing."""
-    here, there = t.b_outer, others[t.family][0]
+    here, there = t.b_outer, SPARE[t.family][0]
     inner = inner_of(t)
     accepted(t, here)
     plain = inner + trailer(len(inner), NEXT_IPV4)
@@ -172,13 +169,13 @@ def no_proof(t):
 
 def off_again(t):
     a.cli("peer", "set", t.dev, t.peer, "roam", "off")
-    accepted(t, others[t.family][0])
+    accepted(t, SPARE[t.family][0])
     goes_to(t, t.b_outer)
     a.cli("peer", "set", t.dev, t.peer, "roam", "on", "endpoint",
           t.endpoint("b"))
     check_equal(a.peer(t.dev, t.peer)["roam"], True, "roam, said beside")
-    accepted(t, others[t.family][1])
-    goes_to(t, others[t.family][1])
+    accepted(t, SPARE[t.family][1])
+    goes_to(t, SPARE[t.family][1])
 
 
 for t in made:
@@ -205,11 +202,11 @@ def _():
     check_equal(a.peer(t.dev, "late")["roam"], True, "roam by default")
     with a.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
         moves(t, "no_endpoint", 1, lambda: sock.sendto(b"y", (t.b_inner4, SINK_PORT)))
-    accepted(t, others[4][0], sport=OTHER_PORT)
-    goes_to(t, others[4][0], OTHER_PORT)
+    accepted(t, SPARE[4][0], sport=OTHER_PORT)
+    goes_to(t, SPARE[4][0], OTHER_PORT)
     a.cli("peer", "set", t.dev, "late", "endpoint", t.b_outer)
     check_equal(a.peer(t.dev, "late")["roam"], False, "roam with an endpoint")
-    accepted(t, others[4][1])
+    accepted(t, SPARE[4][1])
     goes_to(t, t.b_outer)
     a.cli("peer", "del", t.dev, "late")
 

@@ -14,9 +14,6 @@ link = veth(a, b)
 made = tunnels(a, b, link, ALL_WAYS)
 wires = {t: Wire(t) for t in made}
 numbers = {t: itertools.count(100) for t in made}
-# Further addresses of each end on the link.
-others = {4: [f"192.0.2.{n}" for n in range(5, 9)],
-          6: [f"2001:db8::{n}" for n in range(5, 9)]}
 far = {4: "192.0.2.12", 6: "2001:db8::12"}
 
 
@@ -26,7 +23,7 @@ def line(verb, f, addr):
             f"{' nodad preferred_lft 0' * (f == 6 and verb == 'add')}\n")
 
 
-a.ip("".join(line("add", f, addr) for f in (4, 6) for addr in others[f]))
+a.ip("".join(line("add", f, addr) for f in (4, 6) for addr in SPARE[f]))
 b.ip("".join(line("add", f, far[f]) for f in (4, 6)))
 for ns in a, b:
     link.know_other_end(ns)
@@ -82,7 +79,7 @@ def answers(t):
     """Of a configured endpoint, which does not roam."""
     check_equal(a.peer(t.dev, t.peer)["roam"], False, "roam")
     leaves(t, t.a_outer)
-    for to in (*others[t.family][:2], t.a_outer, others[t.family][0]):
+    for to in (*SPARE[t.family][:2], t.a_outer, SPARE[t.family][0]):
         comes(t, to)
         leaves(t, to)
     a.cli("peer", "set", t.dev, t.peer, "endpoint", t.endpoint("b"))
@@ -92,7 +89,7 @@ def answers(t):
 def no_proof(t):
     """What is not authentic, was seen before or is late, or comes from elsewhere
     than the peer is."""
-    here, there = others[t.family][:2]
+    here, there = SPARE[t.family][:2]
     late = next(numbers[t])
     esp = comes(t, here)
     comes(t, there, "auth", change=lambda esp: esp[:-1] + bytes([esp[-1] ^ 1]))
@@ -104,7 +101,7 @@ def no_proof(t):
 
 def by_local(t):
     """'local' is what was asked for; without it the peer's choice is back."""
-    one, other = others[t.family][:2]
+    one, other = SPARE[t.family][:2]
     a.cli("set", t.dev, "local", other)
     try:
         leaves(t, other)
@@ -119,7 +116,7 @@ def by_local(t):
 def address_goes(t):
     """Nothing leaves with it any more, and when it is back the peer has to ask
     for it again."""
-    gone = others[t.family][2]
+    gone = SPARE[t.family][2]
     comes(t, gone)
     leaves(t, gone)
     a.ip(line("del", t.family, gone))
@@ -134,9 +131,9 @@ def moves_too(t):
     """With roam on both are learned by one packet."""
     a.cli("peer", "set", t.dev, t.peer, "roam", "on")
     try:
-        for to, source in ((others[t.family][3], far[t.family]),
-                           (others[t.family][0], t.b_outer),
-                           (others[t.family][1], t.b_outer)):
+        for to, source in ((SPARE[t.family][3], far[t.family]),
+                           (SPARE[t.family][0], t.b_outer),
+                           (SPARE[t.family][1], t.b_outer)):
             comes(t, to, source=source)
             leaves(t, to, source)
     finally:
