@@ -242,10 +242,13 @@ struct bhsec_aead_op *bhsec_aead_op_get(struct crypto_aead *tfm)
 
 	if (likely(size <= OP_SIZE))
 		op = __this_cpu_xchg(spare, NULL);
-	if (!op)
+	if (!op) {
 		op = kmalloc(max_t(unsigned int, size, OP_SIZE), GFP_ATOMIC);
-	if (op)
-		aead_request_set_tfm(&op->req, tfm);
+		if (!op)
+			return NULL;
+		sg_init_table(&op->sg, 1);
+	}
+	aead_request_set_tfm(&op->req, tfm);
 	return op;
 }
 
@@ -274,7 +277,7 @@ static void map(struct bhsec_aead_op *op, bool esn)
 
 	memcpy(op->iv, esp + 8, BHSEC_IV_MAX);
 	if (!esn) {
-		sg_init_one(&op->sg, esp, op->skb->len);
+		sg_set_buf(&op->sg, esp, op->skb->len);
 		aead_request_set_ad(&op->req, head);
 		return;
 	}
@@ -282,7 +285,7 @@ static void map(struct bhsec_aead_op *op, bool esn)
 	memcpy(&op->before, esp - 4, sizeof(op->before));
 	memcpy(esp - 4, esp, 4);
 	memcpy(esp, &high, sizeof(high));
-	sg_init_one(&op->sg, esp - 4, 4 + op->skb->len);
+	sg_set_buf(&op->sg, esp - 4, 4 + op->skb->len);
 	aead_request_set_ad(&op->req, 4 + head);
 }
 
