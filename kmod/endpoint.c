@@ -17,6 +17,7 @@
 #include "endpoint.h"
 #include "peer.h"
 #include "sa.h"
+#include "underlay.h"
 #include "xfrm_bind.h"
 
 /**
@@ -85,6 +86,9 @@ void bhsec_endpoint_set(struct bhsec_peer *peer, struct bhsec_endpoint *new)
 	old = rcu_replace_pointer(peer->endpoint, new,
 				  lockdep_is_held(&peer->endpoint_lock));
 	spin_unlock_bh(&peer->endpoint_lock);
+	rcu_read_lock();
+	bhsec_underlay_peer_moved(peer);
+	rcu_read_unlock();
 	bhsec_endpoint_free(old);
 }
 
@@ -254,6 +258,8 @@ static void replace(struct bhsec_sa *sa, u64 seq,
 		}
 	}
 	spin_unlock_bh(&peer->endpoint_lock);
+	if (moves)
+		bhsec_underlay_peer_moved(peer);
 	bhsec_endpoint_free(new);
 }
 

@@ -88,6 +88,7 @@ struct bhsec_peer_config {
  * @local_selectors: RCU; written under the device's lock; NULL is any
  * @out: RCU, DSCP -> outbound SA; written under the device's lock
  * @sas: all SAs; under the device's lock
+ * @senders: the outbound ones of them, under the lock of the underlay's table
  * @last: second of the boot clock in which an SA that has gone last received
  *	([0]) or sent ([1]), 0 for never; under the device's lock
  * @path_errors: ICMP errors, by BHSEC_EVENT_ICMP_* from _PORT on
@@ -116,6 +117,7 @@ struct bhsec_peer {
 	struct bhsec_prefixes __rcu *local_selectors;
 	struct bhsec_sa __rcu *out[BHSEC_DSCP_COUNT];
 	struct list_head sas;
+	struct hlist_head senders;
 	u32 last[2];
 	atomic64_t path_errors[BHSEC_PATH_ERRORS];
 	struct bhsec_stats __percpu *stats;

@@ -78,8 +78,9 @@ struct bhsec_sa_mark {
 /**
  * struct bhsec_sa - a security association (RFC 4301 4.1), one direction
  * @in_node: in the inbound table of the underlay netns, by SPI
- * @out_node: in the table of all outbound SAs, by SPI, which ICMP errors are
- *	checked against
+ * @sender_node: in the table of all outbound SAs, by endpoint and SPI, which
+ *	ICMP errors are checked against; under the table's lock
+ * @peer_node: among the peer's outbound SAs; under the same lock
  * @mark_node: in the table of outbound SAs with IVs, by @mark, which loops are
  *	checked against
  * @mark: of an outbound SA with IVs; no other has it
@@ -120,7 +121,8 @@ struct bhsec_sa_mark {
  */
 struct bhsec_sa {
 	struct rhash_head in_node;
-	struct hlist_node out_node;
+	struct hlist_node sender_node;
+	struct hlist_node peer_node;
 	struct rhash_head mark_node;
 	struct bhsec_sa_mark mark;
 	__be32 spi;

@@ -54,6 +54,7 @@ struct bhsec_sa *bhsec_underlay_sender(const struct net *net, __be32 spi,
 int bhsec_underlay_publish(struct net *net, struct bhsec_sa *sa,
 			   struct netlink_ext_ack *extack);
 void bhsec_underlay_unpublish(struct net *net, struct bhsec_sa *sa);
+void bhsec_underlay_peer_moved(struct bhsec_peer *peer);
 int bhsec_underlay_net_tables_init(struct bhsec_net *bnet);
 void bhsec_underlay_net_tables_exit(struct bhsec_net *bnet);
 int bhsec_underlay_tables_init(void);

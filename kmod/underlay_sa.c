@@ -14,14 +14,25 @@
 #include "device.h"
 #include "endpoint.h"
 #include "iv.h"
+#include "peer.h"
 #include "sa.h"
 #include "underlay.h"
 #include "xfrm_sad.h"
+
+/* For each datagram: a length that the compiler knows takes no call. */
+static int inbound_compare(struct rhashtable_compare_arg *arg,
+			   const void *object)
+{
+	const struct bhsec_sa *sa = object;
+
+	return *(const __be32 *)arg->key != sa->spi;
+}
 
 static const struct rhashtable_params inbound_params = {
 	.key_len = sizeof_field(struct bhsec_sa, spi),
 	.key_offset = offsetof(struct bhsec_sa, spi),
 	.head_offset = offsetof(struct bhsec_sa, in_node),
+	.obj_cmpfn = inbound_compare,
 	.automatic_shrinking = true,
 };
 
@@ -60,12 +71,28 @@ static const u8 heads[] = { 8 + 8, BHSEC_HEAD_MAX };
 static atomic_t sas_of[ARRAY_SIZE(heads)];
 
 /*
- * SPI -> outbound SAs of every netns. The far ends choose these SPIs, so some
- * are the same, and all may be where somebody wills it: then an rhltable would
- * walk them all to delete one, under rtnl where a device goes.
+ * Netns, endpoint and SPI -> outbound SAs of every netns. The far ends choose
+ * these SPIs, a fleet made from one template has the same everywhere. Peers
+ * behind one NAT may have one key: an rhltable would walk them all to delete
+ * one, under rtnl where a device goes.
  */
-static DEFINE_HASHTABLE(outbound, 12);
-static DEFINE_SPINLOCK(outbound_lock);
+static DEFINE_HASHTABLE(senders, 12);
+/* Of @senders and each peer's list; packets move peers, so softirqs are off. */
+static DEFINE_SPINLOCK(senders_lock);
+
+static u32 sender_hash(const struct net *net, __be32 spi, const void *addr,
+		       bool is_ipv6)
+{
+	struct {
+		u64 cookie;
+		struct in6_addr addr;
+		__be32 spi;
+		u32 is_ipv6;
+	} key = { .cookie = net->net_cookie, .spi = spi, .is_ipv6 = is_ipv6 };
+
+	memcpy(&key.addr, addr, is_ipv6 ? 16 : 4);
+	return hsiphash(&key, sizeof(key), &secret);
+}
 
 /**
  * bhsec_underlay_find - the inbound SA of an SPI
@@ -96,7 +123,8 @@ struct bhsec_sa *bhsec_underlay_sender(const struct net *net, __be32 spi,
 	const struct bhsec_endpoint *endpoint;
 	struct bhsec_sa *sa;
 
-	hash_for_each_possible_rcu(outbound, sa, out_node, (__force u32)spi) {
+	hash_for_each_possible_rcu(senders, sa, sender_node,
+				   sender_hash(net, spi, addr, is_ipv6)) {
 		if (sa->spi != spi ||
 		    rcu_access_pointer(sa->peer->bdev->underlay) != net)
 			continue;
@@ -191,6 +219,57 @@ static void unmark(struct bhsec_sa *sa)
 	atomic_dec(sas_like(sa));
 }
 
+/*
+ * Under the endpoint that its peer now has. A look-up that meets it on its move
+ * ends in another bucket: it is of an ICMP error, which may be lost.
+ */
+static void place_sender(struct bhsec_sa *sa)
+{
+	const struct net *underlay = rcu_dereference(sa->peer->bdev->underlay);
+	const struct bhsec_endpoint *endpoint = rcu_dereference(sa->peer->endpoint);
+
+	lockdep_assert_held(&senders_lock);
+	hash_del_rcu(&sa->sender_node);
+	if (endpoint && underlay)
+		hash_add_rcu(senders, &sa->sender_node,
+			     sender_hash(underlay, sa->spi, &endpoint->addr,
+					 endpoint->is_ipv6));
+}
+
+static void add_sender(struct bhsec_sa *sa)
+{
+	rcu_read_lock();
+	spin_lock_bh(&senders_lock);
+	hlist_add_head(&sa->peer_node, &sa->peer->senders);
+	place_sender(sa);
+	spin_unlock_bh(&senders_lock);
+	rcu_read_unlock();
+}
+
+static void del_sender(struct bhsec_sa *sa)
+{
+	spin_lock_bh(&senders_lock);
+	hlist_del(&sa->peer_node);
+	hash_del_rcu(&sa->sender_node);
+	spin_unlock_bh(&senders_lock);
+}
+
+/**
+ * bhsec_underlay_peer_moved - find a peer's outbound SAs at its new endpoint
+ * @peer: the peer
+ *
+ * Context: RCU read lock held; any but hard interrupts.
+ */
+void bhsec_underlay_peer_moved(struct bhsec_peer *peer)
+{
+	struct bhsec_sa *sa;
+
+	spin_lock_bh(&senders_lock);
+	hlist_for_each_entry(sa, &peer->senders, peer_node)
+		place_sender(sa);
+	spin_unlock_bh(&senders_lock);
+}
+
 /**
  * bhsec_underlay_publish - let packets find an SA
  * @net: underlay netns
@@ -209,9 +288,7 @@ int bhsec_underlay_publish(struct net *net, struct bhsec_sa *sa,
 		err = mark(sa);
 		if (err)
 			return err;
-		spin_lock(&outbound_lock);
-		hash_add_rcu(outbound, &sa->out_node, (__force u32)sa->spi);
-		spin_unlock(&outbound_lock);
+		add_sender(sa);
 		return 0;
 	}
 	/* the ESP door takes an SPI that it knows, whatever the peer's encap */
@@ -236,9 +313,7 @@ int bhsec_underlay_publish(struct net *net, struct bhsec_sa *sa,
 void bhsec_underlay_unpublish(struct net *net, struct bhsec_sa *sa)
 {
 	if (sa->outbound) {
-		spin_lock(&outbound_lock);
-		hash_del_rcu(&sa->out_node);
-		spin_unlock(&outbound_lock);
+		del_sender(sa);
 		unmark(sa);
 	} else {
 		rhashtable_remove_fast(&bhsec_net(net)->inbound, &sa->in_node,

@@ -16,6 +16,7 @@ from libtraffic import Capture
 
 ETH_P_IP, ETH_P_IPV6 = 0x0800, 0x86dd
 IPPROTO_ESP, IPPROTO_UDP, IPPROTO_FRAGMENT = 50, 17, 44
+ICMP, ICMPV6 = 1, 58
 NEXT_IPV4, NEXT_IPV6, NEXT_NONE = 4, 41, 59
 ICV, IV, HEAD = 16, 8, 16
 
@@ -169,6 +170,26 @@ def udp(src, dst, sport, dport, data, tos=0):
     total = checksum(pseudo + head + b"\0\0" + data) or 0xffff
     return ip(src, dst, IPPROTO_UDP, head + struct.pack("!H", total) + data,
               tos)
+
+
+def quoted(t, dst=None, spi=None, seq=1):
+    """The start of a datagram that a tunnel's first end may have sent."""
+    esp = struct.pack("!II", spi or t.spi_out, seq) + bytes(40)
+    if t.encap == "udp":
+        return udp(t.a_outer, dst or t.b_outer, t.port, t.port, esp)
+    return ip(t.a_outer, dst or t.b_outer, IPPROTO_ESP, esp)
+
+
+def icmp_error(src, dst, kind, about, info=0):
+    """An ICMP message of a type and code about the packet that it begins."""
+    body = struct.pack("!BBHI", *kind, 0, info) + about
+    if ":" not in src:
+        total = checksum(body)
+    else:
+        total = checksum(address(src) + address(dst)
+                         + struct.pack("!II", len(body), ICMPV6) + body)
+    return ip(src, dst, ICMPV6 if ":" in src else ICMP,
+              body[:2] + struct.pack("!H", total) + body[4:])
 
 
 class LinkWire:

@@ -4,8 +4,11 @@
 """What strangers and neighbours choose lengthens no look-up: each case
 compares the instructions of one with few SAs around and with many."""
 
+import ipaddress
+import itertools
+
 from lib import *
-from libesp import ETH_P_IP, ETH_P_IPV6, ip
+from libesp import *
 from libmeasure import *
 
 MANY = 20000
@@ -67,6 +70,58 @@ def _():
         check_ratio(f"an IPv{family} packet that is too large",
                     many[family], few[family], 1.2)
 
+
+
+SPI = 0x41414141
+ENDS = {4: ipaddress.ip_address("10.0.0.1"), 6: ipaddress.ip_address("fd0e::1")}
+FLEET, TENANT = 10000, 2000
+
+
+def add_fleet(ns, numbers, ends):
+    """Peers with one SPI, as a template makes them."""
+    ns.bhsec("".join(f"peer add bh0 q{n} endpoint {end}\n"
+                     for n, end in zip(numbers, ends)))
+    add_sas(ns, "bh0", [(f"q{n}", SPI) for n in numbers])
+
+
+def sites(numbers):
+    """An endpoint for each, of both families in turn."""
+    return (ENDS[4 + 2 * (n & 1)] + (n >> 1) for n in numbers)
+
+
+def error_costs(a, link):
+    """Of an ICMP error about a datagram to the first endpoint of a family."""
+    wire, costs = LinkWire(link), {}
+    for family, kind in (4, (3, 1)), (6, (1, 3)):
+        to, end = link.address(a, family), str(ENDS[family])
+        about = udp(to, end, 4500, 4500, struct.pack("!II", SPI, 1) + bytes(40))
+        packet = icmp_error(link.gateway(a, family), to, kind, about)
+        costs[family] = cost(lambda: wire.send_ip(packet))
+    heard = [a.nl.do("peer-get", ifname="bh0", name=name)[0]["icmp"]["host"]
+             for name in ("q0", "q1")]
+    check(all(heard), f"errors that were counted: {heard}")
+    return costs
+
+
+@case(f"an ICMP error about one of {FLEET} peers with one SPI, and one of ten")
+def _():
+    r, a, c = Ns("r"), Ns("a"), Ns("c")
+    link = veth(r, a)
+    link.know_other_end(a)
+    for ns in a, c:
+        ns.ip("link add bh0 mtu 1500 type bhsec\nlink set bh0 up\n")
+    add_fleet(a, range(10), sites(range(10)))
+    few = error_costs(a, link)
+    add_fleet(a, range(10, FLEET), sites(range(10, FLEET)))
+    many = error_costs(a, link)
+    for family, end in ENDS.items():
+        check_ratio(f"IPv{family}", many[family], few[family], 1.2)
+        add_fleet(c, range(family * TENANT, (family + 1) * TENANT),
+                  itertools.repeat(end))
+    beside = error_costs(a, link)
+    for family in ENDS:
+        check_ratio(f"IPv{family} beside a container with {TENANT} such SAs",
+                    beside[family], few[family], 1.2)
 
 
 main()

@@ -12,7 +12,6 @@ from libnetlink import EVENTS, Genl
 
 OUT = 1
 SEQ = 7
-ICMP, ICMPV6 = 1, 58
 EVENTS_PER_SECOND, FLOOD = 20, 60
 # (type, code) of each kind: RFC 792, RFC 1812 5.2.7.1; RFC 4443 3.
 KINDS = {
@@ -45,28 +44,15 @@ def counts(t):
     return peer["icmp"]
 
 
-def quoted(t, spi=None, dst=None):
-    """The start of a datagram that a may have sent."""
-    esp = struct.pack("!II", spi or t.spi_out, SEQ) + bytes(40)
-    if t.encap == "udp":
-        return udp(t.a_outer, dst or t.b_outer, t.port, t.port, esp)
-    return ip(t.a_outer, dst or t.b_outer, IPPROTO_ESP, esp)
-
-
 def error(t, kind, about):
     """An ICMP message from the router to a."""
-    source, to = path.near.address(r, t.family), t.a_outer
     info = MTU if kind in ((3, 4), (2, 0)) else 0
-    body = struct.pack("!BBHI", *kind, 0, info) + about
-    pseudo = b"" if t.family == 4 else (
-        address(source) + address(to) + struct.pack("!II", len(body), ICMPV6))
-    total = struct.pack("!H", checksum(pseudo + body))
-    return ip(source, to, ICMP if t.family == 4 else ICMPV6,
-              body[:2] + total + body[4:])
+    return icmp_error(path.near.address(r, t.family), t.a_outer, kind, about,
+                      info)
 
 
 def send(t, kind, **other):
-    Wire(made[0], path.near).send_ip(error(t, kind, quoted(t, **other)))
+    Wire(made[0], path.near).send_ip(error(t, kind, quoted(t, seq=SEQ, **other)))
 
 
 def moved(before, t, count):

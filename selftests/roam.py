@@ -85,6 +85,19 @@ def goes_to(t, addr, port=None):
                     port or t.port, "destination port")
 
 
+def errors_are_about(t, addr):
+    """Those about what goes to where the peer now is are its, no others."""
+    def errors():
+        peer, = a.nl.do("peer-get", ifname=t.dev, name=t.peer)
+        return peer["icmp"]["host"]
+
+    before, kind = errors(), (3, 1) if t.family == 4 else (1, 3)
+    for dst in t.b_outer, addr:
+        wires[t].send_ip(icmp_error(t.b_outer, t.a_outer, kind, quoted(t, dst)))
+    wait_for(lambda: errors() > before, what="an error counted")
+    check_equal(errors(), before + 1, "errors counted")
+
+
 def stays(t):
     """A configured endpoint is not left for any packet."""
     check_equal(a.peer(t.dev, t.peer)["roam"], False, "roam by default")
@@ -98,6 +111,7 @@ def follows(t):
     goes_to(t, t.b_outer)
     accepted(t, first)
     goes_to(t, first)
+    errors_are_about(t, first)
     if t.encap == "udp":
         accepted(t, first, sport=OTHER_PORT)
         goes_to(t, first, OTHER_PORT)
