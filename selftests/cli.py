@@ -315,7 +315,24 @@ def _():
                      ("2001:db8::9", 4500, "[2001:db8::9:4500]"),
                      ("fe80::a:9", 500, "[fe80::a:9:500]"),
                      ("2001:db8::9", 45000), ("fe80::9%lo", 80),
-                     ("2001:db8:1:2:3:4:5:6", 4500))])
+                     ("2001:db8:1:2:3:4:5:6", 4500))]
+             + [("peer set bh1 e endpoint fe80::9:4500%lo", REFUSED,
+                 "[fe80::9%lo]:4500", "[fe80::9:4500%lo]")])
+    a.cli("peer", "del", "bh1", "e")
+
+
+@case("an endpoint without a port is taken as it is shown")
+def _():
+    dev = link.if_a
+    a.cli("peer", "add", "bh1", "e", "encap", "esp")
+    for addr, shown in (
+            ("2001:db8::9", "2001:db8::9"),
+            ("2001:db8::9:4500", "[2001:db8::9:4500]"),
+            (f"fe80::9%{dev}", f"fe80::9%{dev}"),
+            (f"fe80::9:4500%{dev}", f"[fe80::9:4500%{dev}]")):
+        for given in f"[{addr}]", shown:
+            a.cli("peer", "set", "bh1", "e", "endpoint", given)
+            check_equal(shown_endpoint(), shown, f"endpoint {given}")
     a.cli("peer", "del", "bh1", "e")
 
 

@@ -73,11 +73,11 @@ const char *parse_prefix(const char *text, size_t len, struct prefix *prefix)
 	return has_host_bits(prefix) ? "host bits are set" : NULL;
 }
 
-static const char *parse_port(const char *text, uint16_t *port)
+static const char *parse_port(const char *text, size_t len, uint16_t *port)
 {
 	uint64_t value;
 
-	if (!parse_number(text, strlen(text), &value) || !value ||
+	if (!parse_number(text, len, &value) || !value ||
 	    value > UINT16_MAX)
 		return "a port is a number from 1 to 65535";
 	*port = value;
@@ -115,31 +115,34 @@ static const char *parse_bracketed(const char *text, struct address *addr,
 		reason = "only an IPv6 address has brackets";
 	if (reason || !end[1])
 		return reason;
-	return parse_port(end + 2, port);
+	return parse_port(end + 2, strlen(end + 2), port);
 }
 
 /*
  * Is it an IPv6 address with a port behind it, forgotten brackets, or an address
  * that ends so? Both are refused, for one of the two is wrong; a last group of
- * one or two digits looks like no port.
+ * one or two digits looks like no port. What is no address with a link behind
+ * the group is none with a port either.
  */
 static const char *check_ambiguous(const char *text)
 {
 	static char reason[2 * (INET6_ADDRSTRLEN + DEVICE_NAME_SIZE) + 80];
 	const char *last = strrchr(text, ':') + 1;
-	int len = last - 1 - text;
+	int digits = strcspn(last, "%"), len = last - 1 - text;
+	const char *link = last + digits;
 	struct address addr;
 	char dev[DEVICE_NAME_SIZE];
 	bool is_address;
 	uint16_t port;
 
 	is_address = !parse_scoped(text, strlen(text), &addr, dev);
-	if ((is_address && strlen(last) < 3) || *last == '0' ||
-	    parse_port(last, &port) || parse_scoped(text, len, &addr, dev))
+	if ((is_address ? digits < 3 : *link) || *last == '0' ||
+	    parse_port(last, digits, &port) || parse_scoped(text, len, &addr, dev))
 		return NULL;
-	snprintf(reason, sizeof(reason), "with port %s it is [%.*s]:%s%s%s%s",
-		 last, len, text, last, is_address ? ", without [" : "",
-		 is_address ? text : "", is_address ? "]" : "");
+	snprintf(reason, sizeof(reason), "with port %.*s it is [%.*s%s]:%.*s%s%s%s",
+		 digits, last, len, text, link, digits, last,
+		 is_address ? ", without [" : "", is_address ? text : "",
+		 is_address ? "]" : "");
 	return reason;
 }
 
@@ -174,7 +177,8 @@ const char *parse_endpoint(const char *text, struct address *addr,
 	if (!colon)
 		return parse_scoped(text, strlen(text), addr, dev);
 	reason = parse_scoped(text, colon - text, addr, dev);
-	return reason ? reason : parse_port(colon + 1, port);
+	return reason ? reason :
+		parse_port(colon + 1, strlen(colon + 1), port);
 }
 
 /**
@@ -226,17 +230,17 @@ const char *format_prefix(const void *bytes, size_t len, unsigned int bits,
 const char *format_endpoint(const void *bytes, size_t len, unsigned int port,
 			    const char *dev, char text[ADDRESS_TEXT])
 {
-	char addr[ADDRESS_TEXT], scope[IF_NAMESIZE + 1] = "";
+	char addr[ADDRESS_TEXT], bare[INET6_ADDRSTRLEN + IF_NAMESIZE + 1];
 
-	format_address(bytes, len, addr);
-	if (dev)
-		snprintf(scope, sizeof(scope), "%%%s", dev);
-	if (!port)
-		snprintf(text, ADDRESS_TEXT, "%.*s%s", INET6_ADDRSTRLEN, addr,
-			 scope);
+	snprintf(bare, sizeof(bare), "%.*s%s%s", INET6_ADDRSTRLEN,
+		 format_address(bytes, len, addr), dev ? "%" : "",
+		 dev ? dev : "");
+	if (port)
+		snprintf(text, ADDRESS_TEXT, len == 16 ? "[%s]:%u" : "%s:%u",
+			 bare, port);
 	else
 		snprintf(text, ADDRESS_TEXT,
-			 len == 16 ? "[%.*s%s]:%u" : "%.*s%s:%u",
-			 INET6_ADDRSTRLEN, addr, scope, port);
+			 len == 16 && check_ambiguous(bare) ? "[%s]" : "%s",
+			 bare);
 	return text;
 }
