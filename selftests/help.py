@@ -70,27 +70,29 @@ def completed(lines=COMPLETED):
 
 
 TYPED = """. "$1"
-COMP_WORDS=(bhsec peer add bh0 n endpoint "${@:2}") COMP_CWORD=$(($# + 4))
+COMP_WORDS=(bhsec "${@:2}") COMP_CWORD=$(($# - 1))
 _bhsec
 printf '%s\\n' "${COMPREPLY[@]}"
 """
 
 
 def typed(*words):
-    """What the completion makes of an endpoint, as bash takes it apart."""
+    """What the completion makes of the last one, as bash takes them apart."""
     return a.run(["bash", "-c", TYPED, "bash",
                   f"{SOURCE['userspace']}/bhsec.bash", *words]).stdout.split()
 
 
 @case("the completion knows the links behind %, and what follows an endpoint")
 def _():
-    dev = link.if_a
-    check_equal(typed("fe80", "::", f"b1%{dev[:1]}"), [f"b1%{dev}"], "bare")
-    check_equal(typed("[fe80", "::", f"b1%{dev[:1]}"), [f"b1%{dev}"],
+    dev, begun = link.if_a, "peer add bh0 n endpoint".split()
+    check_equal(typed(*begun, "fe80", "::", f"b1%{dev[:1]}"), [f"b1%{dev}"],
+                "bare")
+    check_equal(typed(*begun, "[fe80", "::", f"b1%{dev[:1]}"), [f"b1%{dev}"],
                 "in brackets")
     for words in (["fe80", "::", f"b1%{dev}"], ["192.0.2.1", ":", "4500"],
                   ["[fe80", "::", f"b1%{dev}]", ":", "4500"]):
-        check_equal(typed(*words, "ke"), ["keepalive"], f"after {words}")
+        check_equal(typed(*begun, *words, "ke"), ["keepalive"],
+                    f"after {words}")
 
 
 @case("the completion knows the names of devices and of what is on them")
@@ -139,7 +141,20 @@ def _():
     names = {"be", "ef", *(f"cs{n}" for n in range(8)),
              *(f"af{n}{m}" for n in range(1, 5) for m in range(1, 4))}
     check_equal(completed("set d dscp\n"), names | {"copy"}, "of a device")
-    check_equal(completed("sa add d n out spi 4096 dscp\n"), names, "of an SA")
+    line = "sa add d n out spi 4096 dscp"
+    check_equal(completed(f"{line}\n"), names, "of an SA")
+    check_equal(set(typed(*line.split(), "46,0-7,c")),
+                {f"46,0-7,cs{n}" for n in range(8)}, "in a list")
+
+
+@case("the completion knows what may stand before a verb")
+def _():
+    verbs, rest = completed("\n"), completed("show d\n")
+    check({*VERBS, "-batch"} <= verbs, verbs)
+    check_equal(completed("--stats\n"), verbs | {"all"}, "behind --stats")
+    for words in "-j", "--json", "--stats all", "-j --stats all":
+        check_equal(completed(f"{words}\n"), verbs, f"behind {words}")
+        check_equal(completed(f"{words} show d\n"), rest, f"behind {words}")
 
 
 main()

@@ -34,6 +34,16 @@ _bhsec_links() {
 	done < <(_bhsec_devices)
 }
 
+# The classes that a list may go on with.
+_bhsec_classes() {
+	local name begun=
+
+	[[ $current != *,* ]] || begun=${current%,*},
+	for name in $_bhsec_dscps; do
+		echo "$begun$name"
+	done
+}
+
 # The values of an option; what cannot be guessed has none.
 _bhsec_values() {
 	case $1:$2 in
@@ -47,7 +57,7 @@ _bhsec_values() {
 	peer:local-selectors) echo any ;;
 	sa:cipher) echo $_bhsec_ciphers ;;
 	sa:esn) echo on off ;;
-	sa:dscp) echo $_bhsec_dscps ;;
+	sa:dscp) _bhsec_classes ;;
 	esac
 }
 
@@ -144,7 +154,12 @@ _bhsec_next() {
 	set | peer | sa | show) "_bhsec_$verb" "$@" ;;
 	monitor) _bhsec_options '-j --help' "$*" ;;
 	genkey) [ $# -gt 0 ] || echo $_bhsec_ciphers --help ;;
-	-j | --json | --stats) _bhsec_next "$@" ;;
+	-j | --json) _bhsec_next "$@" ;;
+	--stats) case $#:$1 in
+		0:*) echo all ;;
+		*:all) shift ;;
+		esac
+		_bhsec_next "$@" ;;
 	esac
 }
 
