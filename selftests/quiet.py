@@ -3,6 +3,8 @@
 """A tunnel's device says nothing by itself: no address that nobody gave it, no
 packet while it is idle, no redirects to peers that have no other way."""
 
+import tempfile
+
 from lib import *
 
 # Longer than router solicitations and multicast reports are held back.
@@ -72,6 +74,66 @@ def _():
         wait_for(lambda: link_locals(ns, "bh0"), what="an address")
         check_equal(mode(ns, "bh0"), "random", "addrgenmode")
         ns.ip("link set bh0 down\n")
+
+
+def other_host(line):
+    """README's line, as it says that the second host has it."""
+    other = {"1": "2", "2": "1", "there": "back", "back": "there"}
+    return re.sub(r"(?<=192\.0\.2\.)[12]|(?<= 10\.)[12]|(?<=0x100)[12]|"
+                  "there|back", lambda found: other[found[0]], line)
+
+
+def of_readme():
+    """What makes the keys, and what each host does."""
+    path = f"{TESTS}/../README.md"
+    if not os.path.exists(path):
+        raise Skip("there is no README.md beside the tests")
+    with open(path, encoding="utf-8") as text:
+        block = re.search(r"On the first, as root:\n\n((?:    .*\n)+)",
+                          text.read())
+    keys, *lines = block[1].splitlines()
+    return [keys], lines, list(map(other_host, lines))
+
+
+def of_man_page():
+    with open(f"{SOURCE['userspace']}/bhsec.8", encoding="utf-8") as text:
+        block = re.search(r"\.Sh EXAMPLES.*?\.Bd .*?\n(.*?)\.Ed", text.read(),
+                          re.S)
+    lines = block[1].replace("\\e\n", "").splitlines()
+    return [[line.removeprefix(prompt) for line in lines
+             if line.startswith(prompt)] for prompt in ("# ", "a# ", "b# ")]
+
+
+def counted(ns):
+    """By the device and its one peer, what is not zero."""
+    peer, = ns.all_stats("bh0").values()
+    return {name for stats in (peer, ns.own_stats("bh0"))
+            for name, value in stats.items() if value}
+
+
+def as_written(example):
+    """It needs nothing more: no drop while it is idle, and then it works."""
+    keys, *hosts = example()
+    near, far = Ns("a"), Ns("b")
+    link = veth(near, far, v4=False)
+    with tempfile.TemporaryDirectory() as directory:
+        for n, ns in enumerate((near, far)):
+            ns.ip(f"addr add 192.0.2.{n + 1}/24 dev {link.if_a}\n"
+                  f"addr add 10.{n + 1}.0.1/32 dev lo\n")
+            ns.run("\n".join(["set -e", *keys * (n == 0), *hosts[n]]),
+                   cwd=directory)
+    time.sleep(WHILE)
+    check_equal((counted(near), counted(far)), (set(), set()), "counters")
+    udp_echo(far, "10.2.0.1")
+    udp_exchange(near, "10.2.0.1", range(8), "10.1.0.1")
+    for ns in near, far:
+        check_equal(counted(ns), {"rx_packets", "rx_bytes", "tx_packets",
+                                  "tx_bytes"}, "counters")
+
+
+add_case("README's first tunnel is idle as it is written, and works", as_written,
+         of_readme)
+add_case("so is the man page's", as_written, of_man_page)
 
 
 def redirects(ns):
