@@ -22,8 +22,9 @@ path = Path(a, r, b)
 os.sched_setaffinity(0, {0})
 made = tunnels(a, b, path, [{"encap": encap, "family": family}
                             for encap, family in (("udp", 4), ("udp", 6),
-                                                  ("esp", 4))], far="bhsec")
-in_udp, esp = made[:2], made[2]
+                                                  ("esp", 4), ("esp", 6))],
+               far="bhsec")
+in_udp, esp, esp6 = made[:2], made[2], made[3]
 uplink = path.near.if_a
 door = Door(a)
 udp_sink(b)
@@ -71,11 +72,16 @@ def datagrams(t, packets):
 
 def one_port(t):
     """Nothing of the hash is outside: neither ports nor a flow label."""
-    a.sysctl({"ipv6/auto_flowlabels": 3})
     for inner in 4, 6:
         packets = [by_udp(t, inner, n) for n in range(FLOWS)]
         seen = datagrams(t, packets)
         check_equal({port for *_, port in seen}, {t.port}, "source ports")
+    no_label(t)
+
+
+def no_label(t):
+    """Not even where the host has one for all else."""
+    a.sysctl({"ipv6/auto_flowlabels": 3})
     check_equal(labels(t), {0}, "flow labels")
 
 
@@ -193,6 +199,7 @@ for t in in_udp:
     add_case(f"{name(t)}: traffic both ways, and a peer that roams", both_ways,
              t)
     add_case(f"{name(t)}: a path MTU is learned", path_mtu_is_learned, t)
+add_case("raw ESP over IPv6: no label", no_label, esp6)
 
 
 @case("it is for UDP")
