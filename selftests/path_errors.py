@@ -6,9 +6,8 @@ those of an SA. What the path of real packets says is heard, too."""
 
 import itertools
 
-from lib import *
+from libbound import *
 from libesp import *
-from libnetlink import EVENTS, Genl
 
 OUT = 1
 SEQ = 7
@@ -29,10 +28,15 @@ KINDS = {
 # Time exceeded, and a header that is wrong.
 OTHERS = {4: [(11, 0), (12, 0)], 6: [(3, 0), (4, 0)]}
 MTU = 1400
+# Of an IKE daemon, beside the device's own.
+DAEMON_PORT = 4510
 
 a, r, b = (Ns(name) for name in "arb")
 path = Path(a, r, b)
 made = tunnels(a, b, path, ALL_WAYS)
+bound = [Bound(a, b, path, n=n, dev="bh1", port=DAEMON_PORT, **way)
+         for n, way in enumerate(ALL_WAYS, len(made))]
+install_bound(bound)
 for ns in a, r:
     path.near.know_other_end(ns)
 # What is sent after a packet comes after it, where one CPU sends both.
@@ -79,8 +83,9 @@ def each_kind(t):
         for code in codes:
             check_equal(nl.event(PATIENCE), {
                 "event": EVENTS.index(f"icmp-{kind}"),
-                "ifindex": a.ifindex("bh0"), "ifname": "bh0", "peer": t.peer, "direction": OUT,
-                "spi": t.spi_out, "seq": SEQ, "src": address(t.a_outer),
+                "ifindex": a.ifindex(t.dev), "ifname": t.dev, "peer": t.peer,
+                "direction": OUT, "spi": t.spi_out, "seq": SEQ,
+                "src": address(t.a_outer),
                 "dst": address(t.b_outer),
                 "from": address(path.near.address(r, t.family)),
                 "suppressed": 0}, f"event of {code}")
@@ -110,6 +115,22 @@ def no_proof(t):
     check_equal(moved(before, t, 1), {"host": 1}, "counts")
     check_equal(nl.event(PATIENCE)["seq"], SEQ, "the event of the last one")
     check_equal(nl.event(0), None, "one more event")
+
+
+def of_a_daemon(t):
+    """In UDP they are its socket's: what README says."""
+    if t.encap == "esp":
+        fresh_second()
+        each_kind(t)
+        return
+    control, = (other for other in bound
+                if (other.encap, other.family) == ("esp", t.family))
+    before = counts(t), counts(control)
+    for codes in KINDS[t.family].values():
+        send(t, codes[0])
+    send(control, KINDS[t.family]["port"][0])
+    moved(before[1], control, 1)
+    check_equal(counts(t), before[0], "counts")
 
 
 def flood(t):
@@ -199,6 +220,10 @@ def silent_neighbour(t):
 for t in made:
     add_case(f"{t.encap} over IPv{t.family}: each kind is counted and told",
              each_kind, t)
+for t in bound:
+    add_case(f"{t.encap} over IPv{t.family}, keyed by a daemon: "
+             + ("as well" if t.encap == "esp" else "the daemon's socket has them"),
+             of_a_daemon, t)
 for t in made:
     where = f"{t.encap} over IPv{t.family}"
     add_case(f"{where}: nothing else is", no_proof, t)
