@@ -57,6 +57,17 @@ def _():
                           "bytes": moved["rx_bytes"]}, f"in, {t.where()}")
 
 
+@case("when it was last heard and sent to is known of each")
+def _():
+    for t in made:
+        begin = time.monotonic()
+        t.works()
+        peer, sas = t.adopted(), {sa["direction"]: sa for sa in t.sas()}
+        seen = (peer["last-received"], peer["last-sent"],
+                sas[0]["last-received"], sas[1]["last-sent"])
+        check(max(seen) <= time.monotonic() - begin + 1, f"{seen} s ago")
+
+
 @case("a policy's template that names an SPI chooses the SA")
 def _():
     for t in KINDS.values():
