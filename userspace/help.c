@@ -114,8 +114,7 @@ const char help_monitor[] =
 const char help_genkey[] =
 "bhsec genkey [CIPHER]: print a new random key, salt included, in base64\n"
 "\n"
-"CIPHER is aes-gcm-128, aes-gcm-256 (the default), chacha20-poly1305,\n"
-"aes-ccm-128 or aes-ccm-256.\n"
+"CIPHER is one that sa add takes, aes-gcm-256 if none is given.\n"
 "\n"
 "Example:\n"
 "  (umask 077; bhsec genkey chacha20-poly1305 > bts7.key)\n";
