@@ -237,6 +237,7 @@ static void bhsec_destructor(struct net_device *dev)
 static void bhsec_setup(struct net_device *dev)
 {
 	struct bhsec_device *bdev = netdev_priv(dev);
+	unsigned int i;
 
 	dev->netdev_ops = &bhsec_netdev_ops;
 	dev->header_ops = &ip_tunnel_header_ops;
@@ -261,6 +262,8 @@ static void bhsec_setup(struct net_device *dev)
 	INIT_LIST_HEAD(&bdev->list);
 	mutex_init(&bdev->lock);
 	xa_init_flags(&bdev->peers_by_id, XA_FLAGS_ALLOC1);
+	for (i = 0; i < ARRAY_SIZE(bdev->limits); i++)
+		bhsec_event_limit_init(&bdev->limits[i]);
 }
 
 static const struct bhsec_settings default_settings = {

@@ -8,6 +8,7 @@
 #include <linux/xarray.h>
 #include <net/gro_cells.h>
 
+#include "netlink.h"
 #include "peer.h"
 #include "selector.h"
 #include "stats.h"
@@ -58,6 +59,7 @@ struct bhsec_settings {
  * @binding: to an if_id, or NULL; under @lock
  * @cells: where TCP waits for NAPI, so that GRO sees it
  * @stats: drops that belong to no peer
+ * @limits: rate limits of events, by BHSEC_EVENT_*
  */
 struct bhsec_device {
 	struct net_device *dev;
@@ -77,6 +79,7 @@ struct bhsec_device {
 	struct bhsec_binding *binding;
 	struct gro_cells cells;
 	struct bhsec_stats __percpu *stats;
+	struct bhsec_event_limit limits[BHSEC_EVENT_LIMITED];
 };
 
 bool bhsec_is_device(const struct net_device *dev);

@@ -16,6 +16,15 @@
 /* Anybody can send bad packets; an operator needs to see some of them. */
 #define EVENTS_PER_SECOND 20
 
+/**
+ * bhsec_event_limit_init - begin to count events
+ * @limit: of one kind
+ */
+void bhsec_event_limit_init(struct bhsec_event_limit *limit)
+{
+	spin_lock_init(&limit->lock);
+}
+
 /*
  * May an event be sent now? @suppressed gets the number of those that were
  * held back since the last one.
@@ -102,6 +111,13 @@ static void event_end(struct net *net, struct sk_buff *msg, void *header, int er
 	genlmsg_multicast_netns(&bhsec_nl_family, net, msg, 0, 0, GFP_ATOMIC);
 }
 
+/* Each device has limits of its own: nobody's noise hides what others hear. */
+static struct bhsec_event_limit *limit_of(u32 event, const struct net *underlay,
+					  const struct bhsec_sa *sa)
+{
+	return sa ? &sa->peer->bdev->limits[event] : &bhsec_net(underlay)->limit;
+}
+
 static void send_event(u32 event, struct net *underlay, struct bhsec_sa *sa,
 		       __be32 spi, u64 seq, const struct bhsec_arrival *arrival,
 		       const void *from)
@@ -114,7 +130,7 @@ static void send_event(u32 event, struct net *underlay, struct bhsec_sa *sa,
 	if (!genl_has_listeners(&bhsec_nl_family, net, 0))
 		return;
 	if (event < BHSEC_EVENT_LIMITED &&
-	    !within_limit(&bhsec_net(underlay)->limits[event], &suppressed))
+	    !within_limit(limit_of(event, underlay, sa), &suppressed))
 		return;
 	msg = event_begin(&header);
 	if (!msg)

@@ -32,6 +32,7 @@ struct bhsec_event_limit {
 	u32 suppressed;
 };
 
+void bhsec_event_limit_init(struct bhsec_event_limit *limit);
 void bhsec_event(u32 event, struct net *underlay, struct bhsec_sa *sa,
 		 __be32 spi, u64 seq, const struct bhsec_arrival *arrival);
 void bhsec_event_path_error(u32 event, struct bhsec_sa *sa, u64 seq,

@@ -321,7 +321,6 @@ void bhsec_underlay_detach(struct bhsec_device *bdev, struct bhsec_sa *sa)
 static int __net_init bhsec_net_init(struct net *net)
 {
 	struct bhsec_net *bnet = bhsec_net(net);
-	unsigned int i;
 	int err;
 
 	INIT_LIST_HEAD(&bnet->ports);
@@ -329,8 +328,7 @@ static int __net_init bhsec_net_init(struct net *net)
 	bhsec_bindings_begin(bnet);
 	mutex_init(&bnet->lock);
 	atomic_set(&bnet->transforms, 0);
-	for (i = 0; i < ARRAY_SIZE(bnet->limits); i++)
-		spin_lock_init(&bnet->limits[i].lock);
+	bhsec_event_limit_init(&bnet->limit);
 	bnet->stats = bhsec_stats_alloc();
 	if (!bnet->stats)
 		return -ENOMEM;

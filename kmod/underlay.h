@@ -26,7 +26,7 @@ struct netlink_ext_ack;
  * @used: a device was made here once; written under rtnl
  * @transforms: keyed transforms of SAs; the netns waits for the last one
  * @stats: drops that belong to no SA
- * @limits: rate limits of events
+ * @limit: rate limit of events that belong to no SA
  */
 struct bhsec_net {
 	struct rhashtable inbound;
@@ -38,7 +38,7 @@ struct bhsec_net {
 	bool used;
 	atomic_t transforms;
 	struct bhsec_stats __percpu *stats;
-	struct bhsec_event_limit limits[BHSEC_EVENT_LIMITED];
+	struct bhsec_event_limit limit;
 };
 
 /* The reason that a device gives once its underlay has gone. */
