@@ -127,6 +127,7 @@ void bhsec_device_detach(struct bhsec_device *bdev)
 	synchronize_net();
 	xa_for_each(&bdev->peers_by_id, id, peer)
 		bhsec_endpoint_release_route(peer);
+	bhsec_notify_device(bdev);
 	mutex_unlock(&bdev->lock);
 	list_del_init(&bdev->list);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Events out: RFC 4303's auditable events, and the ends of an SA's life.
+ * Events out: RFC 4303's auditable events, the ends of an SA's life, and what is
+ * configured.
  */
 #include <linux/jiffies.h>
 #include <linux/netdevice.h>
@@ -108,7 +109,8 @@ static void event_end(struct net *net, struct sk_buff *msg, void *header, int er
 		return;
 	}
 	genlmsg_end(msg, header);
-	genlmsg_multicast_netns(&bhsec_nl_family, net, msg, 0, 0, GFP_ATOMIC);
+	genlmsg_multicast_netns(&bhsec_nl_family, net, msg, 0, BHSEC_NL_EVENTS,
+				GFP_ATOMIC);
 }
 
 /* Each device has limits of its own: nobody's noise hides what others hear. */
@@ -127,7 +129,7 @@ static void send_event(u32 event, struct net *underlay, struct bhsec_sa *sa,
 	struct sk_buff *msg;
 	void *header;
 
-	if (!genl_has_listeners(&bhsec_nl_family, net, 0))
+	if (!genl_has_listeners(&bhsec_nl_family, net, BHSEC_NL_EVENTS))
 		return;
 	if (event < BHSEC_EVENT_LIMITED &&
 	    !within_limit(limit_of(event, underlay, sa), &suppressed))
@@ -214,7 +216,7 @@ static void send_refused(struct net *net, const struct net_device *dev,
 	struct sk_buff *msg;
 	void *header;
 
-	if (!genl_has_listeners(&bhsec_nl_family, net, 0))
+	if (!genl_has_listeners(&bhsec_nl_family, net, BHSEC_NL_EVENTS))
 		return;
 	msg = event_begin(&header);
 	if (msg)
@@ -235,4 +237,95 @@ void bhsec_event_refused(struct bhsec_device *bdev, __be32 spi,
 	rcu_read_lock();
 	send_refused(dev_net(bdev->dev), bdev->dev, spi, reason);
 	rcu_read_unlock();
+}
+
+/* Does anybody in the device's netns want to hear of its configuration? */
+static bool is_config_heard(const struct bhsec_device *bdev)
+{
+	bool heard;
+
+	rcu_read_lock();
+	heard = genl_has_listeners(&bhsec_nl_family, dev_net(bdev->dev),
+				   BHSEC_NL_CONFIG);
+	rcu_read_unlock();
+	return heard;
+}
+
+static struct sk_buff *config_message(u8 cmd,
+				      int (*put)(struct sk_buff *msg, void *object),
+				      void *object)
+{
+	struct sk_buff *msg = genlmsg_new(BHSEC_NL_OBJECT_MAX, GFP_KERNEL);
+	void *header;
+
+	if (!msg)
+		return NULL;
+	header = genlmsg_put(msg, 0, 0, &bhsec_nl_family, 0, cmd);
+	if (header && !put(msg, object)) {
+		genlmsg_end(msg, header);
+		return msg;
+	}
+	nlmsg_free(msg);
+	return NULL;
+}
+
+/*
+ * No limit: only who may change the configuration brings these about, and who
+ * listens would have to ask for all to know what one was about.
+ */
+static void notify(struct bhsec_device *bdev, u8 cmd,
+		   int (*put)(struct sk_buff *msg, void *object), void *object)
+{
+	struct sk_buff *msg;
+
+	lockdep_assert_held(&bdev->lock);
+	if (!is_config_heard(bdev))
+		return;
+	msg = config_message(cmd, put, object);
+	rcu_read_lock();
+	if (msg)
+		genlmsg_multicast_netns(&bhsec_nl_family, dev_net(bdev->dev),
+					msg, 0, BHSEC_NL_CONFIG, GFP_ATOMIC);
+	else
+		genl_set_err(&bhsec_nl_family, dev_net(bdev->dev), 0,
+			     BHSEC_NL_CONFIG, -ENOBUFS);
+	rcu_read_unlock();
+}
+
+/**
+ * bhsec_notify_device - tell userspace that the settings of a device are others
+ * @bdev: the device
+ *
+ * As the others it goes to the netns of the device; who cannot be told gets
+ * ENOBUFS.
+ *
+ * Context: may sleep; the device's lock is held.
+ */
+void bhsec_notify_device(struct bhsec_device *bdev)
+{
+	notify(bdev, BHSEC_CMD_DEV_SET_NTF, bhsec_nl_put_device, bdev);
+}
+
+/**
+ * bhsec_notify_peer - tell userspace what has become of a peer
+ * @cmd: BHSEC_CMD_PEER_*_NTF
+ * @peer: the peer
+ *
+ * Context: may sleep; the device's lock is held.
+ */
+void bhsec_notify_peer(u8 cmd, struct bhsec_peer *peer)
+{
+	notify(peer->bdev, cmd, bhsec_nl_put_peer, peer);
+}
+
+/**
+ * bhsec_notify_sa - tell userspace what has become of an SA
+ * @cmd: BHSEC_CMD_SA_*_NTF
+ * @sa: the SA
+ *
+ * Context: may sleep; the device's lock is held.
+ */
+void bhsec_notify_sa(u8 cmd, struct bhsec_sa *sa)
+{
+	notify(sa->peer->bdev, cmd, bhsec_nl_put_sa, sa);
 }

@@ -23,9 +23,6 @@ static struct netlink_range_validation window_range = {
 	.max = BHSEC_WINDOW_MAX,
 };
 
-/* Holds the largest peer; a message of a dump is as large. */
-#define REPLY_MAX SKB_WITH_OVERHEAD(32768)
-
 static const struct nla_policy device_policy[] = {
 	[BHSEC_A_DEVICE_IFINDEX] = { .type = NLA_U32 },
 	[BHSEC_A_DEVICE_IFNAME] = { .type = NLA_NUL_STRING, .len = ALTIFNAMSIZ - 1 },
@@ -224,7 +221,7 @@ int bhsec_nl_put_stats(struct sk_buff *msg, int attr,
 int bhsec_nl_reply(struct genl_info *info,
 		   int (*fill)(struct sk_buff *msg, void *object), void *object)
 {
-	struct sk_buff *msg = nlmsg_new(REPLY_MAX, GFP_KERNEL);
+	struct sk_buff *msg = nlmsg_new(BHSEC_NL_OBJECT_MAX, GFP_KERNEL);
 	void *header;
 
 	if (!msg)
@@ -289,7 +286,7 @@ bool bhsec_nl_is_unicast(const void *addr, bool is_ipv6)
 /* An object with its longest lists fits, whatever the last reader took. */
 static int dump_start(struct netlink_callback *cb)
 {
-	cb->min_dump_alloc = REPLY_MAX;
+	cb->min_dump_alloc = BHSEC_NL_OBJECT_MAX;
 	return 0;
 }
 
@@ -317,7 +314,14 @@ static const struct genl_ops ops[] = {
 };
 
 static const struct genl_multicast_group groups[] = {
-	{ .name = BHSEC_MCGRP_EVENTS, .flags = GENL_MCAST_CAP_NET_ADMIN },
+	[BHSEC_NL_EVENTS] = {
+		.name = BHSEC_MCGRP_EVENTS,
+		.flags = GENL_MCAST_CAP_NET_ADMIN,
+	},
+	[BHSEC_NL_CONFIG] = {
+		.name = BHSEC_MCGRP_CONFIG,
+		.flags = GENL_MCAST_CAP_NET_ADMIN,
+	},
 };
 
 struct genl_family bhsec_nl_family __ro_after_init = {

@@ -9,6 +9,7 @@
 
 struct bhsec_arrival;
 struct bhsec_device;
+struct bhsec_peer;
 struct bhsec_sa;
 struct net;
 
@@ -40,6 +41,9 @@ void bhsec_event_path_error(u32 event, struct bhsec_sa *sa, u64 seq,
 void bhsec_event_sa(u32 event, struct bhsec_sa *sa);
 void bhsec_event_refused(struct bhsec_device *bdev, __be32 spi,
 			 const char *reason);
+void bhsec_notify_device(struct bhsec_device *bdev);
+void bhsec_notify_peer(u8 cmd, struct bhsec_peer *peer);
+void bhsec_notify_sa(u8 cmd, struct bhsec_sa *sa);
 int bhsec_netlink_init(void);
 void bhsec_netlink_exit(void);
 

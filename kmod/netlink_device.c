@@ -62,8 +62,17 @@ static unsigned int count_peers(struct bhsec_device *bdev)
 	return atomic_read(&bdev->peers.nelems);
 }
 
-static int put_settings(struct sk_buff *msg, struct bhsec_device *bdev)
+/**
+ * bhsec_nl_put_device - put a device into a message
+ * @msg: the message
+ * @object: the device
+ *
+ * Context: may sleep; the device's lock is held.
+ * Return: 0 or -EMSGSIZE.
+ */
+int bhsec_nl_put_device(struct sk_buff *msg, void *object)
 {
+	struct bhsec_device *bdev = object;
 	const struct bhsec_settings *settings = bhsec_device_settings(bdev);
 
 	if (nla_put_u32(msg, BHSEC_A_DEVICE_IFINDEX, bdev->dev->ifindex) ||
@@ -85,11 +94,6 @@ static int put_settings(struct sk_buff *msg, struct bhsec_device *bdev)
 	return bhsec_nl_put_stats(msg, BHSEC_A_DEVICE_STATS, bdev->stats);
 }
 
-static int fill_device(struct sk_buff *msg, void *object)
-{
-	return put_settings(msg, object);
-}
-
 /**
  * bhsec_nl_dev_get - BHSEC_CMD_DEV_GET for one device
  * @skb: the request
@@ -105,7 +109,7 @@ int bhsec_nl_dev_get(struct sk_buff *skb, struct genl_info *info)
 	bdev = device_of(info);
 	if (IS_ERR(bdev))
 		return PTR_ERR(bdev);
-	err = bhsec_nl_reply(info, fill_device, bdev);
+	err = bhsec_nl_reply(info, bhsec_nl_put_device, bdev);
 	bhsec_nl_device_put(bdev);
 	return err;
 }
@@ -117,7 +121,7 @@ static int dump_device(struct sk_buff *msg, struct netlink_callback *cb,
 
 	if (!header)
 		return -EMSGSIZE;
-	if (put_settings(msg, bdev)) {
+	if (bhsec_nl_put_device(msg, bdev)) {
 		genlmsg_cancel(msg, header);
 		return -EMSGSIZE;
 	}
@@ -288,6 +292,8 @@ int bhsec_nl_dev_set(struct sk_buff *skb, struct genl_info *info)
 		bhsec_binding_end(binding);
 	else if (info->attrs[BHSEC_A_DEVICE_IF_ID])
 		bhsec_binding_set(bdev, binding);
+	if (!err)
+		bhsec_notify_device(bdev);
 	bhsec_nl_device_put(bdev);
 	return err;
 }

@@ -10,10 +10,7 @@
 #include "endpoint.h"
 #include "netlink.h"
 #include "netlink_room.h"
-#include "outer.h"
 #include "peer.h"
-#include "stamp.h"
-#include "xfrm_bind.h"
 
 static struct bhsec_device *device_of(struct genl_info *info)
 {
@@ -395,129 +392,6 @@ int bhsec_nl_peer_del(struct sk_buff *skb, struct genl_info *info)
 	return err;
 }
 
-static int put_prefixes(struct sk_buff *msg, int attr,
-			const struct bhsec_prefixes *list)
-{
-	struct nlattr *nest = nla_nest_start(msg, attr), *entry;
-	const struct bhsec_prefix *prefix;
-	unsigned int i;
-
-	if (!nest)
-		return -EMSGSIZE;
-	for (i = 0; list && i < list->count; i++) {
-		prefix = &list->prefix[i];
-		entry = nla_nest_start(msg, BHSEC_A_PREFIX_LIST_PREFIX);
-		if (!entry ||
-		    nla_put(msg, BHSEC_A_PREFIX_ADDR, prefix->is_ipv6 ? 16 : 4,
-			    prefix->addr) ||
-		    nla_put_u8(msg, BHSEC_A_PREFIX_LEN, prefix->len))
-			return -EMSGSIZE;
-		nla_nest_end(msg, entry);
-	}
-	nla_nest_end(msg, nest);
-	return 0;
-}
-
-/* By its number where it has gone. RCU read lock held. */
-static int put_scope(struct sk_buff *msg, const struct bhsec_peer *peer,
-		     int scope)
-{
-	struct net *underlay = rcu_dereference(peer->bdev->underlay);
-	struct net_device *dev = NULL;
-	char number[IFNAMSIZ];
-
-	if (underlay)
-		dev = dev_get_by_index_rcu(underlay, scope);
-	snprintf(number, sizeof(number), "%d", scope);
-	return nla_put_string(msg, BHSEC_A_PEER_ENDPOINT_DEV,
-			      dev ? dev->name : number);
-}
-
-static int put_endpoint(struct sk_buff *msg, struct bhsec_peer *peer)
-{
-	const struct bhsec_endpoint *endpoint;
-	int err = 0;
-	u16 port;
-
-	rcu_read_lock();
-	endpoint = rcu_dereference(peer->endpoint);
-	if (endpoint) {
-		port = endpoint->port ? ntohs(endpoint->port) :
-					bhsec_device_settings(peer->bdev)->port;
-		err = nla_put(msg, BHSEC_A_PEER_ENDPOINT_ADDR,
-			      endpoint->is_ipv6 ? 16 : 4, &endpoint->addr);
-		if (!err && peer->encap == BHSEC_ENCAP_UDP)
-			err = nla_put_u16(msg, BHSEC_A_PEER_ENDPOINT_PORT, port);
-		if (!err && endpoint->scope)
-			err = put_scope(msg, peer, endpoint->scope);
-	}
-	rcu_read_unlock();
-	return err;
-}
-
-static int put_last(struct sk_buff *msg, const struct bhsec_peer *peer)
-{
-	u32 received = bhsec_peer_last(peer, false);
-	u32 sent = bhsec_peer_last(peer, true);
-
-	if ((received &&
-	     nla_put_u64_64bit(msg, BHSEC_A_PEER_LAST_RECEIVED,
-			       bhsec_stamp_age(received), BHSEC_A_PEER_PAD)) ||
-	    (sent &&
-	     nla_put_u64_64bit(msg, BHSEC_A_PEER_LAST_SENT,
-			       bhsec_stamp_age(sent), BHSEC_A_PEER_PAD)))
-		return -EMSGSIZE;
-	return 0;
-}
-
-static int put_path_errors(struct sk_buff *msg, const struct bhsec_peer *peer)
-{
-	struct nlattr *nest = nla_nest_start(msg, BHSEC_A_PEER_ICMP);
-	unsigned int i;
-
-	if (!nest)
-		return -EMSGSIZE;
-	for (i = 0; i < BHSEC_PATH_ERRORS; i++)
-		if (nla_put_u64_64bit(msg, BHSEC_A_ICMP_PORT + i,
-				      atomic64_read(&peer->path_errors[i]),
-				      BHSEC_A_ICMP_PAD))
-			return -EMSGSIZE;
-	nla_nest_end(msg, nest);
-	return 0;
-}
-
-static int put_origin(struct sk_buff *msg, const struct bhsec_peer *peer)
-{
-	if (!peer->bound)
-		return nla_put_u32(msg, BHSEC_A_PEER_ORIGIN, BHSEC_ORIGIN_HAND);
-	return nla_put_u32(msg, BHSEC_A_PEER_ORIGIN, BHSEC_ORIGIN_IKE) ?:
-	       nla_put_u32(msg, BHSEC_A_PEER_REQID,
-			   bhsec_bound_reqid(peer->bound));
-}
-
-static int put_peer(struct sk_buff *msg, void *object)
-{
-	struct bhsec_peer *peer = object;
-	const struct bhsec_prefixes *local;
-
-	local = rcu_dereference_protected(peer->local_selectors,
-					  lockdep_is_held(&peer->bdev->lock));
-	if (nla_put_u32(msg, BHSEC_A_PEER_IFINDEX, peer->bdev->dev->ifindex) ||
-	    nla_put_string(msg, BHSEC_A_PEER_NAME, peer->name) ||
-	    nla_put_u32(msg, BHSEC_A_PEER_ENCAP, peer->encap) ||
-	    put_origin(msg, peer) ||
-	    nla_put_u8(msg, BHSEC_A_PEER_ROAM, peer->roam) ||
-	    nla_put_u8(msg, BHSEC_A_PEER_ENTROPY, peer->entropy) ||
-	    nla_put_u16(msg, BHSEC_A_PEER_KEEPALIVE, peer->keepalive) ||
-	    nla_put_u32(msg, BHSEC_A_PEER_MTU, bhsec_outer_peer_mtu(peer)) ||
-	    put_endpoint(msg, peer) || put_last(msg, peer) ||
-	    put_path_errors(msg, peer) ||
-	    put_prefixes(msg, BHSEC_A_PEER_SELECTORS, peer->selectors) ||
-	    put_prefixes(msg, BHSEC_A_PEER_LOCAL_SELECTORS, local))
-		return -EMSGSIZE;
-	return bhsec_nl_put_stats(msg, BHSEC_A_PEER_STATS, peer->stats);
-}
-
 /**
  * bhsec_nl_peer_get - BHSEC_CMD_PEER_GET for one peer
  * @skb: the request
@@ -532,7 +406,7 @@ int bhsec_nl_peer_get(struct sk_buff *skb, struct genl_info *info)
 
 	if (IS_ERR(peer))
 		return PTR_ERR(peer);
-	err = bhsec_nl_reply(info, put_peer, peer);
+	err = bhsec_nl_reply(info, bhsec_nl_put_peer, peer);
 	bhsec_nl_device_put(peer->bdev);
 	return err;
 }
@@ -544,7 +418,7 @@ static int dump_peer(struct sk_buff *msg, struct netlink_callback *cb,
 
 	if (!header)
 		return -EMSGSIZE;
-	if (put_peer(msg, peer)) {
+	if (bhsec_nl_put_peer(msg, peer)) {
 		genlmsg_cancel(msg, header);
 		return -EMSGSIZE;
 	}

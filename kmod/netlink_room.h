@@ -10,6 +10,15 @@ struct bhsec_device;
 struct bhsec_peer;
 struct bhsec_stats;
 
+/* Multicast groups, in the order of bhsec.yaml. */
+enum {
+	BHSEC_NL_EVENTS,
+	BHSEC_NL_CONFIG,
+};
+
+/* Holds the largest peer; a message of a dump is as large. */
+#define BHSEC_NL_OBJECT_MAX SKB_WITH_OVERHEAD(32768)
+
 extern struct genl_family bhsec_nl_family;
 
 struct bhsec_device *bhsec_nl_device(struct net *net,
@@ -27,6 +36,9 @@ int bhsec_nl_underlay_dev(struct bhsec_device *bdev, const struct nlattr *attr,
 bool bhsec_nl_is_unicast(const void *addr, bool is_ipv6);
 int bhsec_nl_put_stats(struct sk_buff *msg, int attr,
 		       struct bhsec_stats __percpu *stats);
+int bhsec_nl_put_device(struct sk_buff *msg, void *object);
+int bhsec_nl_put_peer(struct sk_buff *msg, void *object);
+int bhsec_nl_put_sa(struct sk_buff *msg, void *object);
 int bhsec_nl_reply(struct genl_info *info,
 		   int (*fill)(struct sk_buff *msg, void *object), void *object);
 void *bhsec_nl_dump_header(struct sk_buff *msg, struct netlink_callback *cb,

@@ -279,7 +279,15 @@ static int put_lifetimes(struct sk_buff *msg, const struct bhsec_sa *sa)
 	return 0;
 }
 
-static int put_sa(struct sk_buff *msg, void *object)
+/**
+ * bhsec_nl_put_sa - put an SA into a message, but for its key
+ * @msg: the message
+ * @object: the SA
+ *
+ * Context: may sleep; the device's lock is held.
+ * Return: 0 or -EMSGSIZE.
+ */
+int bhsec_nl_put_sa(struct sk_buff *msg, void *object)
 {
 	struct bhsec_sa *sa = object;
 	struct bhsec_peer *peer = sa->peer;
@@ -287,6 +295,7 @@ static int put_sa(struct sk_buff *msg, void *object)
 	u64 age = bhsec_sa_age(sa);
 
 	if (nla_put_u32(msg, BHSEC_A_SA_IFINDEX, peer->bdev->dev->ifindex) ||
+	    nla_put_string(msg, BHSEC_A_SA_IFNAME, peer->bdev->dev->name) ||
 	    nla_put_string(msg, BHSEC_A_SA_PEER, peer->name) ||
 	    nla_put_u32(msg, BHSEC_A_SA_DIRECTION,
 			sa->outbound ? BHSEC_DIRECTION_OUT : BHSEC_DIRECTION_IN) ||
@@ -324,7 +333,7 @@ int bhsec_nl_sa_get(struct sk_buff *skb, struct genl_info *info)
 
 	if (IS_ERR(sa))
 		return PTR_ERR(sa);
-	err = bhsec_nl_reply(info, put_sa, sa);
+	err = bhsec_nl_reply(info, bhsec_nl_put_sa, sa);
 	bhsec_nl_device_put(sa->peer->bdev);
 	return err;
 }
@@ -336,7 +345,7 @@ static int dump_sa(struct sk_buff *msg, struct netlink_callback *cb,
 
 	if (!header)
 		return -EMSGSIZE;
-	if (put_sa(msg, sa)) {
+	if (bhsec_nl_put_sa(msg, sa)) {
 		genlmsg_cancel(msg, header);
 		return -EMSGSIZE;
 	}

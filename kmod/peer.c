@@ -275,7 +275,10 @@ struct bhsec_peer *bhsec_peer_add(struct bhsec_device *bdev, const char *name,
 	if (err)
 		goto remove_name;
 	apply_rest(peer, config);
+	/* a daemon's has no selector yet: no packet looks at it */
+	peer->bound = config->bound;
 	bdev->generation++;
+	bhsec_notify_peer(BHSEC_CMD_PEER_ADD_NTF, peer);
 	return peer;
 
 remove_name:
@@ -315,6 +318,7 @@ int bhsec_peer_set(struct bhsec_peer *peer, struct bhsec_peer_config *config,
 		return err;
 	apply_rest(peer, config);
 	peer->bdev->generation++;
+	bhsec_notify_peer(BHSEC_CMD_PEER_SET_NTF, peer);
 	return 0;
 }
 
@@ -343,8 +347,9 @@ void bhsec_peer_del(struct bhsec_peer *peer)
 	struct bhsec_device *bdev = peer->bdev;
 
 	lockdep_assert_held(&bdev->lock);
-	bhsec_keepalive_set(peer, 0);
 	bhsec_peer_drop_sas(peer);
+	bhsec_notify_peer(BHSEC_CMD_PEER_DEL_NTF, peer);
+	bhsec_keepalive_set(peer, 0);
 	if (peer->selectors &&
 	    take_prefixes(peer, peer->selectors, peer->selectors->count, NULL))
 		bhsec_bindings_retry(bdev);

@@ -39,6 +39,7 @@ struct bhsec_prefixes {
  * @endpoint: new endpoint, or NULL; taken over on success
  * @selectors: new list, or NULL; taken over on success
  * @local_selectors: new list, or NULL; taken over on success
+ * @bound: what a daemon makes it from, or NULL; taken over on success
  * @has_encap: @encap is given
  * @has_roam: @roam is given
  * @has_entropy: @entropy is given
@@ -53,6 +54,7 @@ struct bhsec_peer_config {
 	struct bhsec_endpoint *endpoint;
 	struct bhsec_prefixes *selectors;
 	struct bhsec_prefixes *local_selectors;
+	struct bhsec_bound *bound;
 	bool has_encap;
 	bool has_roam;
 	bool has_entropy;

@@ -275,31 +275,6 @@ static int check_unique(struct bhsec_peer *peer,
 	return 0;
 }
 
-/* Which DSCPs a new outbound SA takes: its list, or what no list holds. */
-static void claim_dscps(struct bhsec_sa *sa, u64 list)
-{
-	struct bhsec_peer *peer = sa->peer;
-	struct bhsec_sa *holder;
-	unsigned int i;
-
-	for (i = 0; i < BHSEC_DSCP_COUNT; i++) {
-		holder = rcu_dereference_protected(peer->out[i],
-						   lockdep_is_held(&peer->bdev->lock));
-		if (sa->dscp_listed ? list & BIT_ULL(i) :
-				      !(holder && holder->dscp_listed))
-			rcu_assign_pointer(peer->out[i], sa);
-	}
-}
-
-static void release_dscps(struct bhsec_sa *sa)
-{
-	unsigned int i;
-
-	for (i = 0; i < BHSEC_DSCP_COUNT; i++)
-		if (rcu_access_pointer(sa->peer->out[i]) == sa)
-			RCU_INIT_POINTER(sa->peer->out[i], NULL);
-}
-
 /**
  * bhsec_sa_add - make an SA and put it to work
  * @peer: whose
@@ -335,10 +310,11 @@ struct bhsec_sa *bhsec_sa_add(struct bhsec_peer *peer,
 	}
 	list_add_tail(&sa->list, &peer->sas);
 	if (sa->outbound && !sa->borrowed)
-		claim_dscps(sa, config->dscp);
+		bhsec_sa_claim(sa, config->dscp);
 	sa_arm_clock(sa, 0);
 	bdev->live_sas++;
 	bdev->generation++;
+	bhsec_notify_sa(BHSEC_CMD_SA_ADD_NTF, sa);
 	return sa;
 }
 
@@ -375,8 +351,9 @@ void bhsec_sa_del(struct bhsec_sa *sa)
 	u32 *last = &sa->peer->last[sa->outbound];
 
 	lockdep_assert_held(&bdev->lock);
+	bhsec_notify_sa(BHSEC_CMD_SA_DEL_NTF, sa);
 	if (sa->outbound)
-		release_dscps(sa);
+		bhsec_sa_release(sa);
 	bhsec_underlay_detach(bdev, sa);
 	if (!sa->outbound)
 		bhsec_bindings_retry(bdev);
@@ -387,40 +364,6 @@ void bhsec_sa_del(struct bhsec_sa *sa)
 	bdev->live_sas--;
 	bdev->generation++;
 	sa_put(sa);
-}
-
-/**
- * bhsec_sa_carry - which SAs carry what goes to a peer
- * @peer: the peer
- * @sas: by DSCP, one of the peer's or NULL
- *
- * Context: the device's lock is held.
- */
-void bhsec_sa_carry(struct bhsec_peer *peer, struct bhsec_sa *const *sas)
-{
-	unsigned int i;
-
-	lockdep_assert_held(&peer->bdev->lock);
-	for (i = 0; i < BHSEC_DSCP_COUNT; i++)
-		rcu_assign_pointer(peer->out[i], sas[i]);
-}
-
-/**
- * bhsec_sa_dscp - which DSCPs an outbound SA carries now
- * @sa: the SA
- *
- * Context: any; RCU read lock or the device's lock is held.
- * Return: bit N for DSCP N.
- */
-u64 bhsec_sa_dscp(const struct bhsec_sa *sa)
-{
-	unsigned int i;
-	u64 mask = 0;
-
-	for (i = 0; i < BHSEC_DSCP_COUNT; i++)
-		if (rcu_access_pointer(sa->peer->out[i]) == sa)
-			mask |= BIT_ULL(i);
-	return mask;
 }
 
 /**

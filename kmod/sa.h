@@ -166,12 +166,15 @@ struct bhsec_sa *bhsec_sa_add(struct bhsec_peer *peer,
 			      struct netlink_ext_ack *extack);
 struct bhsec_sa *bhsec_sa_find(struct bhsec_peer *peer, u32 spi, bool outbound);
 void bhsec_sa_del(struct bhsec_sa *sa);
-void bhsec_sa_carry(struct bhsec_peer *peer, struct bhsec_sa *const *sas);
 u64 bhsec_sa_key_digest(const struct bhsec_sa_config *config);
 u64 bhsec_sa_seq_limit(const struct bhsec_sa *sa);
-u64 bhsec_sa_dscp(const struct bhsec_sa *sa);
 u64 bhsec_sa_age(const struct bhsec_sa *sa);
 u64 bhsec_sa_seq(struct bhsec_sa *sa);
+
+void bhsec_sa_carry(struct bhsec_peer *peer, struct bhsec_sa *const *sas);
+void bhsec_sa_claim(struct bhsec_sa *sa, u64 list);
+void bhsec_sa_release(struct bhsec_sa *sa);
+u64 bhsec_sa_dscp(const struct bhsec_sa *sa);
 
 int bhsec_sa_enter(struct bhsec_sa *sa);
 int bhsec_sa_reserve(struct bhsec_sa *sa, unsigned int *count,

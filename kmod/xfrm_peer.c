@@ -11,6 +11,7 @@
 #include "compat.h"
 #include "device.h"
 #include "endpoint.h"
+#include "netlink.h"
 #include "peer.h"
 #include "sa.h"
 #include "xfrm_bind.h"
@@ -70,12 +71,13 @@ static struct bhsec_endpoint *endpoint_of(const struct bhsec_bound_key *key)
 }
 
 static struct bhsec_peer *make_peer(struct bhsec_binding *binding,
-				    const struct bhsec_bound_key *key,
+				    struct bhsec_bound *bound,
 				    struct netlink_ext_ack *extack)
 {
 	struct bhsec_peer_config config = {
 		.attrs = bhsec_no_attrs.peer,
-		.endpoint = endpoint_of(key),
+		.endpoint = endpoint_of(&bound->key),
+		.bound = bound,
 		.has_encap = true,
 		.encap = BHSEC_ENCAP_ESP,
 		.has_roam = true,
@@ -85,7 +87,7 @@ static struct bhsec_peer *make_peer(struct bhsec_binding *binding,
 
 	if (!config.endpoint)
 		return ERR_PTR(-ENOMEM);
-	choose_name(binding, key->reqid, name, sizeof(name));
+	choose_name(binding, bound->key.reqid, name, sizeof(name));
 	peer = bhsec_peer_add(binding->bdev, name, &config, extack);
 	bhsec_endpoint_free(config.endpoint);
 	return peer;
@@ -120,14 +122,12 @@ struct bhsec_bound *bhsec_bound_make(struct bhsec_binding *binding,
 				     bhsec_bound_params);
 	if (err)
 		goto free_bound;
-	bound->peer = make_peer(binding, key, extack);
+	bound->peer = make_peer(binding, bound, extack);
 	if (IS_ERR(bound->peer)) {
 		err = PTR_ERR(bound->peer);
 		goto remove_bound;
 	}
-	/* no selector leads a packet there yet */
 	bhsec_binding_hold(binding);
-	bound->peer->bound = bound;
 	return bound;
 
 remove_bound:
@@ -161,6 +161,7 @@ int bhsec_bound_move(struct bhsec_bound *bound, const struct bhsec_bound_key *ke
 				     bhsec_bound_params);
 	if (!err) {
 		bhsec_endpoint_set(bound->peer, endpoint);
+		bhsec_notify_peer(BHSEC_CMD_PEER_SET_NTF, bound->peer);
 		return 0;
 	}
 	bhsec_endpoint_free(endpoint);
@@ -341,6 +342,7 @@ void bhsec_bound_follow(struct bhsec_bound *bound, const struct xfrm_state *x,
 	endpoint->has_source = true;
 	endpoint->source_given = true;
 	bhsec_endpoint_set(peer, endpoint);
+	bhsec_notify_peer(BHSEC_CMD_PEER_SET_NTF, peer);
 }
 
 /**
