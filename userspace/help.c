@@ -104,7 +104,8 @@ const char help_show[] =
 "  bhsec show bh0 peer bts7 --stats\n";
 
 const char help_monitor[] =
-"bhsec monitor [-j]: print events as they happen, one a line\n"
+"bhsec monitor [-j]: print events as they happen, one a line: bad packets, ends\n"
+"of SAs, and what is configured by hand or by an IKE daemon\n"
 "\n"
 "  -j, --json  as JSON\n"
 "\n"

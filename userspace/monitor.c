@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * bhsec monitor: events as they happen.
+ * bhsec monitor: events as they happen, and what is configured.
  */
 #include <errno.h>
 #include <linux/genetlink.h>
@@ -19,6 +19,7 @@
 #include "names.h"
 #include "output.h"
 #include "print.h"
+#include "show.h"
 
 /* A burst of events waits here while the reader is busy. */
 #define RECEIVE_BUFFER (4 << 20)
@@ -70,6 +71,62 @@ static void print_attrs(struct output *out, const struct nlattr **attrs)
 	print_string(out, "reason", "reason", attrs[BHSEC_A_EVENT_REASON]);
 }
 
+static void print_device_change(struct output *out, const struct nlmsghdr *nlh)
+{
+	const struct nlattr *attrs[BHSEC_A_DEVICE_MAX + 1];
+
+	nl_attrs(nlh, attrs, BHSEC_A_DEVICE_MAX);
+	print_device_settings(out, attrs);
+	print_string(out, "reason", "reason", attrs[BHSEC_A_DEVICE_REASON]);
+}
+
+static void print_peer_change(struct output *out, const struct nlmsghdr *nlh)
+{
+	const struct nlattr *attrs[BHSEC_A_PEER_MAX + 1];
+
+	nl_attrs(nlh, attrs, BHSEC_A_PEER_MAX);
+	print_string(out, "device", NULL, attrs[BHSEC_A_PEER_IFNAME]);
+	print_string(out, "peer", "peer", attrs[BHSEC_A_PEER_NAME]);
+	print_peer_settings(out, attrs);
+	print_peer_selectors(out, attrs);
+}
+
+static void print_sa_change(struct output *out, const struct nlmsghdr *nlh)
+{
+	const struct nlattr *attrs[BHSEC_A_SA_MAX + 1];
+
+	nl_attrs(nlh, attrs, BHSEC_A_SA_MAX);
+	print_string(out, "device", NULL, attrs[BHSEC_A_SA_IFNAME]);
+	print_string(out, "peer", "peer", attrs[BHSEC_A_SA_PEER]);
+	print_sa_settings(out, attrs);
+}
+
+/* What becomes of the configuration, by the command that tells it. */
+static const struct change {
+	const char *word;
+	void (*print)(struct output *out, const struct nlmsghdr *nlh);
+} changes[BHSEC_CMD_MAX + 1] = {
+	[BHSEC_CMD_DEV_SET_NTF] = { "device_set", print_device_change },
+	[BHSEC_CMD_PEER_ADD_NTF] = { "peer_add", print_peer_change },
+	[BHSEC_CMD_PEER_SET_NTF] = { "peer_set", print_peer_change },
+	[BHSEC_CMD_PEER_DEL_NTF] = { "peer_del", print_peer_change },
+	[BHSEC_CMD_SA_ADD_NTF] = { "sa_add", print_sa_change },
+	[BHSEC_CMD_SA_SET_NTF] = { "sa_set", print_sa_change },
+	[BHSEC_CMD_SA_DEL_NTF] = { "sa_del", print_sa_change },
+};
+
+static void begin(struct output *out)
+{
+	out_object(out, NULL);
+	print_time(out);
+}
+
+static void end(struct output *out)
+{
+	out_object_end(out);
+	out_end(out);
+}
+
 static void print_event(struct output *out, const struct nlmsghdr *nlh)
 {
 	const struct nlattr *attrs[BHSEC_A_EVENT_MAX + 1];
@@ -77,21 +134,39 @@ static void print_event(struct output *out, const struct nlmsghdr *nlh)
 	nl_attrs(nlh, attrs, BHSEC_A_EVENT_MAX);
 	if (!attrs[BHSEC_A_EVENT_EVENT])
 		return;
-	out_object(out, NULL);
-	print_time(out);
+	begin(out);
 	print_attrs(out, attrs);
-	out_object_end(out);
-	out_end(out);
+	end(out);
+}
+
+static void print_change(struct output *out, const struct nlmsghdr *nlh)
+{
+	const struct genlmsghdr *genl = mnl_nlmsg_get_payload(nlh);
+	const struct change *change = &changes[genl->cmd];
+
+	begin(out);
+	out_named(out, "event", NULL, change->word);
+	change->print(out, nlh);
+	end(out);
+}
+
+/* A newer module may tell more than this tool knows. */
+static void print_message(struct output *out, const struct nlmsghdr *nlh)
+{
+	const struct genlmsghdr *genl = mnl_nlmsg_get_payload(nlh);
+
+	if (genl->cmd == BHSEC_CMD_EVENT)
+		print_event(out, nlh);
+	else if (genl->cmd <= BHSEC_CMD_MAX && changes[genl->cmd].print)
+		print_change(out, nlh);
 }
 
 /* The kernel had more than the receive buffer holds. */
 static void print_lost(struct output *out)
 {
-	out_object(out, NULL);
-	print_time(out);
+	begin(out);
 	out_named(out, "event", NULL, "lost");
-	out_object_end(out);
-	out_end(out);
+	end(out);
 }
 
 static bool is_unload(const struct nl *nl, const struct nlmsghdr *nlh)
@@ -115,7 +190,7 @@ static bool take_events(struct nl *nl, struct output *out, ssize_t size)
 
 	for (; mnl_nlmsg_ok(nlh, len); nlh = mnl_nlmsg_next(nlh, &len)) {
 		if (nlh->nlmsg_type == nl->family)
-			print_event(out, nlh);
+			print_message(out, nlh);
 		else if (is_unload(nl, nlh))
 			return false;
 	}
@@ -136,7 +211,7 @@ static int subscribe(struct nl *nl)
 	/* the second, for those who may, is not bound by rmem_max */
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
-	if (join(nl, nl->events) < 0)
+	if (join(nl, nl->events) < 0 || join(nl, nl->config) < 0)
 		return errno == EPERM ?
 			refuse("monitor: this needs the capability CAP_NET_ADMIN") :
 			refuse("monitor: %s", strerror(errno));

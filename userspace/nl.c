@@ -348,6 +348,8 @@ static int find_family(struct nl *nl)
 	nl->family = mnl_attr_get_u16(attrs[CTRL_ATTR_FAMILY_ID]);
 	nl->events = find_group(attrs[CTRL_ATTR_MCAST_GROUPS],
 				BHSEC_MCGRP_EVENTS);
+	nl->config = find_group(attrs[CTRL_ATTR_MCAST_GROUPS],
+				BHSEC_MCGRP_CONFIG);
 	nl_records_free(&records);
 	return 0;
 }

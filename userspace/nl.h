@@ -15,6 +15,7 @@ struct request;
  * @socket: one for the life of the process
  * @family: number of the family
  * @events: number of the group of events, 0 if there is none
+ * @config: of that of what is configured
  * @seq: of the last request
  * @answer: what the kernel sent last
  */
@@ -22,6 +23,7 @@ struct nl {
 	struct mnl_socket *socket;
 	uint16_t family;
 	uint32_t events;
+	uint32_t config;
 	uint32_t seq;
 	/* room for the largest part of a dump that the kernel makes */
 	uint32_t answer[65536 / sizeof(uint32_t)];

@@ -36,6 +36,10 @@ bool is_told(const struct show *show, const struct nlattr *counter);
 void print_stats(struct show *show, const struct nlattr *nest,
 		 unsigned int indent);
 void print_icmp(struct show *show, const struct nlattr *nest);
+void print_device_settings(struct output *out, const struct nlattr **attrs);
+void print_peer_settings(struct output *out, const struct nlattr **attrs);
+void print_peer_selectors(struct output *out, const struct nlattr **attrs);
+void print_sa_settings(struct output *out, const struct nlattr **attrs);
 void print_device(struct show *show, const struct nlmsghdr *nlh);
 void print_peers(struct show *show, const struct rows *peers);
 

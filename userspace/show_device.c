@@ -89,13 +89,14 @@ static void print_all_refused(struct output *out, const struct nlmsghdr *nlh)
 	out_array_end(out);
 }
 
-static void print_settings(struct show *show, const struct nlattr **attrs)
+/**
+ * print_device_settings - a device without what was counted and refused
+ * @out: the result
+ * @attrs: BHSEC_A_DEVICE_*
+ */
+void print_device_settings(struct output *out, const struct nlattr **attrs)
 {
-	struct output *out = &show->out;
-
-	out_line(out, 0);
-	out_named(out, "device", NULL,
-		  mnl_attr_get_str(attrs[BHSEC_A_DEVICE_IFNAME]));
+	print_string(out, "device", NULL, attrs[BHSEC_A_DEVICE_IFNAME]);
 	print_number(out, "port", attrs[BHSEC_A_DEVICE_PORT]);
 	if (attrs[BHSEC_A_DEVICE_DEV])
 		out_string(out, "dev",
@@ -111,8 +112,6 @@ static void print_settings(struct show *show, const struct nlattr **attrs)
 	print_binding(out, attrs);
 	print_name(out, "door4", attrs[BHSEC_A_DEVICE_DOOR4], &door_names);
 	print_name(out, "door6", attrs[BHSEC_A_DEVICE_DOOR6], &door_names);
-	if (is_told(show, attrs[BHSEC_A_DEVICE_NO_SA]))
-		print_number(out, "no_sa", attrs[BHSEC_A_DEVICE_NO_SA]);
 }
 
 /**
@@ -126,7 +125,10 @@ void print_device(struct show *show, const struct nlmsghdr *nlh)
 	struct output *out = &show->out;
 
 	nl_attrs(nlh, attrs, BHSEC_A_DEVICE_MAX);
-	print_settings(show, attrs);
+	out_line(out, 0);
+	print_device_settings(out, attrs);
+	if (is_told(show, attrs[BHSEC_A_DEVICE_NO_SA]))
+		print_number(out, "no_sa", attrs[BHSEC_A_DEVICE_NO_SA]);
 	if (attrs[BHSEC_A_DEVICE_REASON])
 		out_line(out, 1);
 	print_string(out, "reason", "reason", attrs[BHSEC_A_DEVICE_REASON]);

@@ -47,14 +47,13 @@ static void print_classes(struct output *out, uint64_t mask)
 	out_ranges(out, "dscp_ranges", "dscp", mask, "none");
 }
 
-static void print_sa(struct show *show, const struct nlmsghdr *nlh)
+/**
+ * print_sa_settings - an SA without its counters
+ * @out: the result
+ * @attrs: BHSEC_A_SA_*
+ */
+void print_sa_settings(struct output *out, const struct nlattr **attrs)
 {
-	const struct nlattr *attrs[BHSEC_A_SA_MAX + 1];
-	struct output *out = &show->out;
-
-	nl_attrs(nlh, attrs, BHSEC_A_SA_MAX);
-	out_object(out, NULL);
-	out_line(out, 2);
 	out_named(out, "direction", NULL,
 		  names_word(&direction_names,
 			     number_of(attrs[BHSEC_A_SA_DIRECTION])));
@@ -74,6 +73,17 @@ static void print_sa(struct show *show, const struct nlmsghdr *nlh)
 	else
 		print_last(out, "last-sent", attrs[BHSEC_A_SA_LAST_SENT]);
 	print_lifetimes(out, attrs);
+}
+
+static void print_sa(struct show *show, const struct nlmsghdr *nlh)
+{
+	const struct nlattr *attrs[BHSEC_A_SA_MAX + 1];
+	struct output *out = &show->out;
+
+	nl_attrs(nlh, attrs, BHSEC_A_SA_MAX);
+	out_object(out, NULL);
+	out_line(out, 2);
+	print_sa_settings(out, attrs);
 	if (show->stats || out->json)
 		print_stats(show, attrs[BHSEC_A_SA_STATS], 3);
 	out_object_end(out);
@@ -187,6 +197,37 @@ static void print_identity(struct show *show, const struct row *row,
 		out_none(&show->out, "identity", NULL);
 }
 
+/**
+ * print_peer_settings - a peer without its name, inner addresses and counters
+ * @out: the result
+ * @attrs: BHSEC_A_PEER_*
+ */
+void print_peer_settings(struct output *out, const struct nlattr **attrs)
+{
+	print_origin(out, attrs[BHSEC_A_PEER_ORIGIN]);
+	print_number(out, "reqid", attrs[BHSEC_A_PEER_REQID]);
+	print_endpoint(out, attrs);
+	print_name(out, "encap", attrs[BHSEC_A_PEER_ENCAP], &encap_names);
+	print_number(out, "mtu", attrs[BHSEC_A_PEER_MTU]);
+	out_switch(out, "roam", number_of(attrs[BHSEC_A_PEER_ROAM]));
+	out_switch(out, "entropy", number_of(attrs[BHSEC_A_PEER_ENTROPY]));
+	print_number(out, "keepalive", attrs[BHSEC_A_PEER_KEEPALIVE]);
+	print_last(out, "last-received", attrs[BHSEC_A_PEER_LAST_RECEIVED]);
+	print_last(out, "last-sent", attrs[BHSEC_A_PEER_LAST_SENT]);
+}
+
+/**
+ * print_peer_selectors - the inner addresses of a peer
+ * @out: the result
+ * @attrs: BHSEC_A_PEER_*
+ */
+void print_peer_selectors(struct output *out, const struct nlattr **attrs)
+{
+	print_prefixes(out, "selectors", attrs[BHSEC_A_PEER_SELECTORS], "none");
+	print_prefixes(out, "local-selectors",
+		       attrs[BHSEC_A_PEER_LOCAL_SELECTORS], "any");
+}
+
 static void print_peer(struct show *show, const struct row *row)
 {
 	const struct nlattr *attrs[BHSEC_A_PEER_MAX + 1];
@@ -198,21 +239,10 @@ static void print_peer(struct show *show, const struct row *row)
 		  mnl_attr_get_str(attrs[BHSEC_A_PEER_NAME]));
 	if (is_ike(attrs[BHSEC_A_PEER_ORIGIN]))
 		print_identity(show, row, number_of(attrs[BHSEC_A_PEER_REQID]));
-	print_origin(out, attrs[BHSEC_A_PEER_ORIGIN]);
-	print_number(out, "reqid", attrs[BHSEC_A_PEER_REQID]);
-	print_endpoint(out, attrs);
-	print_name(out, "encap", attrs[BHSEC_A_PEER_ENCAP], &encap_names);
-	print_number(out, "mtu", attrs[BHSEC_A_PEER_MTU]);
-	out_switch(out, "roam", number_of(attrs[BHSEC_A_PEER_ROAM]));
-	out_switch(out, "entropy", number_of(attrs[BHSEC_A_PEER_ENTROPY]));
-	print_number(out, "keepalive", attrs[BHSEC_A_PEER_KEEPALIVE]);
-	print_last(out, "last-received", attrs[BHSEC_A_PEER_LAST_RECEIVED]);
-	print_last(out, "last-sent", attrs[BHSEC_A_PEER_LAST_SENT]);
+	print_peer_settings(out, attrs);
 	print_problems(out, problems_of(row, attrs));
 	out_line(out, 2);
-	print_prefixes(out, "selectors", attrs[BHSEC_A_PEER_SELECTORS], "none");
-	print_prefixes(out, "local-selectors",
-		       attrs[BHSEC_A_PEER_LOCAL_SELECTORS], "any");
+	print_peer_selectors(out, attrs);
 	print_icmp(show, attrs[BHSEC_A_PEER_ICMP]);
 	print_stats(show, attrs[BHSEC_A_PEER_STATS], 2);
 }
