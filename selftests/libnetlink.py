@@ -274,3 +274,13 @@ class Genl:
             return None
         data = self.sock.recv(1 << 16)
         return decode("event", data[ATTRS_AT:])
+
+    def change(self, seconds):
+        """The next of the group config: its name and the object, or None."""
+        if not select.select([self.sock], [], [], seconds)[0]:
+            return None
+        data = self.sock.recv(1 << 16)
+        name, op = next((name, op) for name, (number, op) in COMMANDS.items()
+                        if number == data[16])
+        kind = COMMANDS[op["notify"]][1]["attribute-set"]
+        return name, decode(kind, data[ATTRS_AT:])

@@ -104,9 +104,11 @@ class Monitor:
             self.events.append(json.loads(line))
 
     def of(self, spi, *names):
-        """Those about an SPI, of these names (none: of all)."""
+        """Those about an SPI, of these names (none: of all packets and lives,
+        but not of what is configured)."""
         return [e for e in list(self.events) if e.get("spi") == spi
-                and (not names or e["event"] in names)]
+                and (e["event"] in names if names
+                     else not e["event"].startswith("sa_"))]
 
     def wait(self, spi, name, count=1):
         wait_for(lambda: len(self.of(spi, name)) >= count,
