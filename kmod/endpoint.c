@@ -232,7 +232,7 @@ static bool is_latest(struct bhsec_sa *sa, u64 seq)
 	return bhsec_sa_seq(sa) == seq &&
 	       atomic_read(&sa->state) == BHSEC_SA_STATE_ACTIVE &&
 	       (!spi || spi == sa->spi ||
-		time_after(jiffies, READ_ONCE(peer->learned_at) + HZ));
+		!bhsec_is_recent(READ_ONCE(peer->learned_at)));
 }
 
 /*

@@ -3,7 +3,6 @@
  * Events out: RFC 4303's auditable events, the ends of an SA's life, and what is
  * configured.
  */
-#include <linux/jiffies.h>
 #include <linux/netdevice.h>
 
 #include "arrival.h"
@@ -35,13 +34,8 @@ static bool within_limit(struct bhsec_event_limit *limit, u32 *suppressed)
 	bool within;
 
 	spin_lock_bh(&limit->lock);
-	if (!limit->second || time_after(jiffies, limit->second + HZ)) {
-		limit->second = jiffies ?: 1;
-		limit->sent = 0;
-	}
-	within = limit->sent < EVENTS_PER_SECOND;
+	within = bhsec_limit_allows(&limit->sent, EVENTS_PER_SECOND);
 	if (within) {
-		limit->sent++;
 		*suppressed = limit->suppressed;
 		limit->suppressed = 0;
 	} else {

@@ -60,6 +60,8 @@ static void wake(struct work_struct *work)
 		send(peer);
 		rcu_read_unlock();
 		local_bh_enable();
+		/* or jiffies come round while nothing else is sent */
+		WRITE_ONCE(peer->last_sent, jiffies);
 		idle = 0;
 	}
 	queue_delayed_work(bhsec_workqueue, &peer->keepalive_work,

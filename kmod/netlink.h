@@ -5,6 +5,7 @@
 #include <linux/spinlock.h>
 #include <linux/types.h>
 
+#include "stamp.h"
 #include "uapi/bhsec.h"
 
 struct bhsec_arrival;
@@ -22,14 +23,12 @@ struct net;
 /**
  * struct bhsec_event_limit - so many events a second, the rest are counted
  * @lock: covers all
- * @second: jiffies at which the current second began
- * @sent: events sent in it
+ * @sent: events of this second
  * @suppressed: events held back since the last one sent
  */
 struct bhsec_event_limit {
 	spinlock_t lock;
-	unsigned long second;
-	unsigned int sent;
+	struct bhsec_limit sent;
 	u32 suppressed;
 };
 

@@ -9,6 +9,7 @@
 
 #include "netlink.h"
 #include "selector.h"
+#include "stamp.h"
 #include "stats.h"
 
 struct bhsec_bound;

@@ -3,20 +3,30 @@
 #define BHSEC_STAMP_H
 
 #include <linux/jiffies.h>
+#include <linux/ktime.h>
 #include <linux/minmax.h>
-#include <linux/timekeeping.h>
 
 /**
  * struct bhsec_stamp - when something last happened
- * @tick: jiffies of that, the lower 32 bits
+ * @tick: jiffies of that, all 64 bits, which never come round
  * @second: of the boot clock, which counts suspended time; 0 for never
  *
- * Both are words that every machine writes whole. @tick is no more than a
- * reason not to ask the clock for each packet: it may come round.
+ * @tick is no more than a reason not to ask the clock for each packet: where a
+ * machine writes it in halves, a mixture of two has the clock asked once more.
  */
 struct bhsec_stamp {
-	u32 tick;
+	u64 tick;
 	u32 second;
+};
+
+/**
+ * struct bhsec_limit - so many a second
+ * @second: jiffies at which the current second began
+ * @count: how many there were in it
+ */
+struct bhsec_limit {
+	unsigned long second;
+	unsigned int count;
 };
 
 /**
@@ -27,7 +37,7 @@ struct bhsec_stamp {
  */
 static inline void bhsec_stamp_now(struct bhsec_stamp *stamp)
 {
-	u32 tick = (u32)jiffies;
+	u64 tick = get_jiffies_64();
 
 	if (READ_ONCE(stamp->tick) == tick && READ_ONCE(stamp->second))
 		return;
@@ -45,5 +55,8 @@ static inline u64 bhsec_stamp_age(u32 second)
 {
 	return (u32)ktime_get_boottime_seconds() - second;
 }
+
+bool bhsec_is_recent(unsigned long when);
+bool bhsec_limit_allows(struct bhsec_limit *limit, unsigned int most);
 
 #endif

@@ -281,7 +281,7 @@ void bhsec_bound_mapped(struct bhsec_sa *sa, const struct bhsec_arrival *arrival
 
 	if (!x->encap || arrival->encap != BHSEC_ENCAP_UDP ||
 	    arrival->is_ipv6 != (x->props.family == AF_INET6) ||
-	    time_before(jiffies, READ_ONCE(bound->mapped) + HZ))
+	    bhsec_is_recent(READ_ONCE(bound->mapped)))
 		return;
 	WRITE_ONCE(bound->mapped, jiffies);
 	memcpy(&addr, &arrival->saddr, arrival->is_ipv6 ? 16 : 4);
@@ -310,7 +310,7 @@ void bhsec_bound_ask(struct bhsec_peer *peer, struct sk_buff *skb,
 
 	if (!bound || !net || !dst ||
 	    dst->ops->family != (inner->is_ipv6 ? AF_INET6 : AF_INET) ||
-	    time_before(jiffies, READ_ONCE(bound->asked) + HZ))
+	    bhsec_is_recent(READ_ONCE(bound->asked)))
 		return;
 	WRITE_ONCE(bound->asked, jiffies);
 	if (inner->is_ipv6) {

@@ -15,4 +15,7 @@ typedef uint64_t u64;
 
 #define __rcu
 
+#define READ_ONCE(x) (x)
+#define WRITE_ONCE(x, value) ((x) = (value))
+
 #endif
