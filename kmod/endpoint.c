@@ -20,6 +20,9 @@
 #include "underlay.h"
 #include "xfrm_bind.h"
 
+/* More than any NAT or host has reason for. */
+#define CHANGES_PER_SECOND 10
+
 /**
  * bhsec_endpoint_alloc - an endpoint with an empty route cache
  * @addr: address, network byte order
@@ -127,6 +130,24 @@ void bhsec_endpoint_release_route(struct bhsec_peer *peer)
 }
 
 /**
+ * bhsec_endpoint_is_unicast - can a host have this address
+ * @addr: address, network byte order
+ * @is_ipv6: its family
+ *
+ * Return: true if so.
+ */
+bool bhsec_endpoint_is_unicast(const void *addr, bool is_ipv6)
+{
+	__be32 v4;
+
+	if (is_ipv6)
+		return !ipv6_addr_any(addr) && !ipv6_addr_is_multicast(addr);
+	memcpy(&v4, addr, sizeof(v4));
+	return !ipv4_is_zeronet(v4) && !ipv4_is_multicast(v4) &&
+	       !ipv4_is_lbcast(v4);
+}
+
+/**
  * bhsec_endpoint_is_link_local - is an address one of many links
  * @addr: address, network byte order
  * @is_ipv6: its family; IPv4 knows no scope
@@ -157,10 +178,45 @@ bool bhsec_endpoint_has_link(struct net *underlay, int scope, int ifindex)
 	       l3mdev_master_ifindex_rcu(dev) == ifindex;
 }
 
+/**
+ * bhsec_endpoint_flaw - why a peer cannot be somewhere
+ * @underlay: netns
+ * @ifindex: the device or VRF that "dev" names, 0 for any
+ * @addr: address, network byte order
+ * @is_ipv6: its family
+ * @scope: ifindex of the link that is said beside it, 0 for none
+ *
+ * Asked of what is configured and of what packets come from.
+ *
+ * Context: RCU read lock held.
+ * Return: BHSEC_ENDPOINT_SOUND if it can.
+ */
+enum bhsec_endpoint_flaw bhsec_endpoint_flaw(struct net *underlay, int ifindex,
+					     const void *addr, bool is_ipv6,
+					     int scope)
+{
+	if (!bhsec_endpoint_is_unicast(addr, is_ipv6))
+		return BHSEC_ENDPOINT_NOT_UNICAST;
+	if (!bhsec_endpoint_is_link_local(addr, is_ipv6))
+		return scope ? BHSEC_ENDPOINT_NO_SCOPE : BHSEC_ENDPOINT_SOUND;
+	return bhsec_endpoint_has_link(underlay, scope ?: ifindex, ifindex) ?
+	       BHSEC_ENDPOINT_SOUND : BHSEC_ENDPOINT_NO_LINK;
+}
+
 static int scope_of(const struct bhsec_arrival *arrival)
 {
 	return bhsec_endpoint_is_link_local(&arrival->saddr, arrival->is_ipv6) ?
 	       arrival->ifindex : 0;
+}
+
+/* Whatever its port. */
+static bool came_from_host(const struct bhsec_endpoint *endpoint,
+			   const struct bhsec_arrival *arrival)
+{
+	return endpoint && endpoint->is_ipv6 == arrival->is_ipv6 &&
+	       bhsec_address_equal(&endpoint->addr.v6, &arrival->saddr,
+				   arrival->is_ipv6) &&
+	       (!endpoint->scope || endpoint->scope == arrival->ifindex);
 }
 
 static bool came_from(const struct bhsec_peer *peer,
@@ -169,14 +225,23 @@ static bool came_from(const struct bhsec_peer *peer,
 {
 	const struct bhsec_settings *settings = rcu_dereference(peer->bdev->settings);
 
-	if (!endpoint || endpoint->is_ipv6 != arrival->is_ipv6 ||
-	    !bhsec_address_equal(&endpoint->addr.v6, &arrival->saddr,
-				 arrival->is_ipv6))
-		return false;
-	if (endpoint->scope && endpoint->scope != arrival->ifindex)
+	if (!came_from_host(endpoint, arrival))
 		return false;
 	return peer->encap != BHSEC_ENCAP_UDP || READ_ONCE(peer->entropy) ||
-	       arrival->sport == (endpoint->port ?: htons(settings->port));
+	       arrival->sport == (READ_ONCE(endpoint->port) ?:
+				  htons(settings->port));
+}
+
+/* What is not taken as an endpoint, and what no answer can be sent to. */
+static bool is_sound(const struct bhsec_peer *peer,
+		     const struct bhsec_settings *settings,
+		     const struct bhsec_arrival *arrival)
+{
+	struct net *underlay = rcu_dereference(peer->bdev->underlay);
+
+	return underlay && (arrival->sport || arrival->encap != BHSEC_ENCAP_UDP) &&
+	       !bhsec_endpoint_flaw(underlay, settings->ifindex, &arrival->saddr,
+				    arrival->is_ipv6, scope_of(arrival));
 }
 
 static bool has_local(const struct bhsec_settings *settings, bool is_ipv6)
@@ -235,6 +300,23 @@ static bool is_latest(struct bhsec_sa *sa, u64 seq)
 		!bhsec_is_recent(READ_ONCE(peer->learned_at)));
 }
 
+/* Each change costs memory or a look-up, and who has the key brings it about. */
+static bool within_limit(struct bhsec_peer *peer)
+{
+	bool within;
+
+	spin_lock_bh(&peer->endpoint_lock);
+	within = bhsec_limit_allows(&peer->changes, CHANGES_PER_SECOND);
+	spin_unlock_bh(&peer->endpoint_lock);
+	return within;
+}
+
+static void note_learned(struct bhsec_sa *sa)
+{
+	WRITE_ONCE(sa->peer->learned_at, jiffies);
+	WRITE_ONCE(sa->peer->learned_spi, sa->spi);
+}
+
 /*
  * A peer that was moved by hand meanwhile stays there; one that may not move
  * has stayed, and only what it is answered from is new.
@@ -252,15 +334,30 @@ static void replace(struct bhsec_sa *sa, u64 seq,
 		new = rcu_replace_pointer(peer->endpoint, new,
 					  lockdep_is_held(&peer->endpoint_lock));
 		/* a first source is no change that a late packet could undo */
-		if (moves || old->has_source) {
-			WRITE_ONCE(peer->learned_at, jiffies);
-			WRITE_ONCE(peer->learned_spi, sa->spi);
-		}
+		if (moves || old->has_source)
+			note_learned(sa);
 	}
 	spin_unlock_bh(&peer->endpoint_lock);
 	if (moves)
 		bhsec_underlay_peer_moved(peer);
 	bhsec_endpoint_free(new);
+}
+
+/* A NAT has forgotten its mapping: all else of the endpoint is as it was. */
+static void replace_port(struct bhsec_sa *sa, u64 seq,
+			 struct bhsec_endpoint *old, __be16 port)
+{
+	struct bhsec_peer *peer = sa->peer;
+
+	spin_lock_bh(&peer->endpoint_lock);
+	if (is_latest(sa, seq) && READ_ONCE(peer->roam) &&
+	    rcu_access_pointer(peer->endpoint) == old) {
+		WRITE_ONCE(old->port, port);
+		/* the host's rules and policies may ask for it */
+		bhsec_route_reset(&old->route);
+		note_learned(sa);
+	}
+	spin_unlock_bh(&peer->endpoint_lock);
 }
 
 /* A peer whose source ports vary does not hear there. */
@@ -270,7 +367,32 @@ static __be16 port_of(const struct bhsec_peer *peer,
 {
 	if (moves && !READ_ONCE(peer->entropy))
 		return arrival->sport;
-	return old ? old->port : 0;
+	return old ? READ_ONCE(old->port) : 0;
+}
+
+static void change(struct bhsec_sa *sa, const struct bhsec_arrival *arrival,
+		   u64 seq, struct bhsec_endpoint *old, bool moves)
+{
+	struct bhsec_peer *peer = sa->peer;
+	const struct bhsec_settings *settings = rcu_dereference(peer->bdev->settings);
+	__be16 port = port_of(peer, old, arrival, moves);
+	bool has_source = is_source(peer, settings, arrival);
+	struct bhsec_endpoint *new;
+
+	if (came_from_host(old, arrival) &&
+	    (READ_ONCE(old->has_source) ? answers_from(old, arrival) :
+					  !has_source)) {
+		replace_port(sa, seq, old, port);
+		return;
+	}
+	new = bhsec_endpoint_alloc(&arrival->saddr, arrival->is_ipv6, port,
+				   moves ? scope_of(arrival) : old->scope,
+				   GFP_ATOMIC);
+	if (!new)
+		return;
+	new->has_source = has_source;
+	memcpy(&new->source, &arrival->daddr, arrival->is_ipv6 ? 16 : 4);
+	replace(sa, seq, old, new, moves);
 }
 
 /**
@@ -287,9 +409,8 @@ void bhsec_endpoint_learn(struct bhsec_sa *sa,
 {
 	struct bhsec_peer *peer = sa->peer;
 	const struct bhsec_settings *settings = rcu_dereference(peer->bdev->settings);
-	const struct bhsec_endpoint *old = rcu_dereference(peer->endpoint);
+	struct bhsec_endpoint *old = rcu_dereference(peer->endpoint);
 	bool moves = !came_from(peer, old, arrival);
-	struct bhsec_endpoint *new;
 
 	if (sa->borrowed) {
 		if (moves && arrival->checksum_ok)
@@ -302,15 +423,9 @@ void bhsec_endpoint_learn(struct bhsec_sa *sa,
 		    answers_from(old, arrival))
 		return;
 	if (!arrival->checksum_ok || !is_latest(sa, seq) ||
-	    (!moves && !is_source(peer, settings, arrival)))
+	    !(moves ? is_sound(peer, settings, arrival) :
+		      is_source(peer, settings, arrival)))
 		return;
-	new = bhsec_endpoint_alloc(&arrival->saddr, arrival->is_ipv6,
-				   port_of(peer, old, arrival, moves),
-				   moves ? scope_of(arrival) : old->scope,
-				   GFP_ATOMIC);
-	if (!new)
-		return;
-	new->has_source = is_source(peer, settings, arrival);
-	memcpy(&new->source, &arrival->daddr, arrival->is_ipv6 ? 16 : 4);
-	replace(sa, seq, old, new, moves);
+	if (within_limit(peer))
+		change(sa, arrival, seq, old, moves);
 }

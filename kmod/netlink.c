@@ -265,24 +265,6 @@ int bhsec_nl_underlay_dev(struct bhsec_device *bdev, const struct nlattr *attr,
 	return 0;
 }
 
-/**
- * bhsec_nl_is_unicast - can a host have this address
- * @addr: address, network byte order
- * @is_ipv6: its family
- *
- * Return: true if so.
- */
-bool bhsec_nl_is_unicast(const void *addr, bool is_ipv6)
-{
-	__be32 v4;
-
-	if (is_ipv6)
-		return !ipv6_addr_any(addr) && !ipv6_addr_is_multicast(addr);
-	memcpy(&v4, addr, sizeof(v4));
-	return !ipv4_is_zeronet(v4) && !ipv4_is_multicast(v4) &&
-	       !ipv4_is_lbcast(v4);
-}
-
 /* An object with its longest lists fits, whatever the last reader took. */
 static int dump_start(struct netlink_callback *cb)
 {

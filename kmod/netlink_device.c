@@ -7,6 +7,7 @@
 
 #include "compat.h"
 #include "device.h"
+#include "endpoint.h"
 #include "netlink.h"
 #include "netlink_room.h"
 #include "underlay.h"
@@ -169,7 +170,7 @@ static int parse_local(const struct nlattr *attr, void *addr, bool is_ipv6,
 	if (!attr)
 		return 0;
 	if (memchr_inv(nla_data(attr), 0, nla_len(attr)) &&
-	    !bhsec_nl_is_unicast(nla_data(attr), is_ipv6)) {
+	    !bhsec_endpoint_is_unicast(nla_data(attr), is_ipv6)) {
 		NL_SET_ERR_MSG_ATTR(extack, attr,
 				    "a local address is a unicast address, or zero for any");
 		return -EINVAL;

@@ -162,35 +162,19 @@ static int parse_prefixes(const struct nlattr *attr, struct bhsec_prefixes **out
 	return 0;
 }
 
-/* Which link a link-local address is on, 0 for any other. */
-static int parse_scope(struct bhsec_device *bdev, struct genl_info *info,
-		       bool is_ipv6, int *scope)
+/* What a flaw is called, and which attribute has it. */
+static int refuse_endpoint(struct genl_info *info, enum bhsec_endpoint_flaw flaw)
 {
 	const struct nlattr *addr = info->attrs[BHSEC_A_PEER_ENDPOINT_ADDR];
 	const struct nlattr *link = info->attrs[BHSEC_A_PEER_ENDPOINT_DEV];
-	int ifindex = bhsec_device_settings(bdev)->ifindex;
-	bool fits;
-	int err;
 
-	if (!bhsec_endpoint_is_link_local(nla_data(addr), is_ipv6)) {
-		if (!link)
-			return 0;
+	if (flaw == BHSEC_ENDPOINT_NOT_UNICAST)
+		NL_SET_ERR_MSG_ATTR(info->extack, addr,
+				    "an endpoint is a unicast IPv4 or IPv6 address");
+	else if (flaw == BHSEC_ENDPOINT_NO_SCOPE)
 		NL_SET_ERR_MSG_ATTR(info->extack, link,
 				    "only a link-local IPv6 address has a link");
-		return -EINVAL;
-	}
-	if (link) {
-		err = bhsec_nl_underlay_dev(bdev, link, scope, info->extack);
-		if (err)
-			return err;
-	}
-	rcu_read_lock();
-	fits = bhsec_endpoint_has_link(rcu_dereference(bdev->underlay),
-				       *scope ?: ifindex, ifindex);
-	rcu_read_unlock();
-	if (fits)
-		return 0;
-	if (link)
+	else if (link)
 		NL_SET_ERR_MSG_ATTR(info->extack, link,
 				    "this is no link, or not the one of the device's 'dev'");
 	else
@@ -199,13 +183,35 @@ static int parse_scope(struct bhsec_device *bdev, struct genl_info *info,
 	return -EINVAL;
 }
 
+/* Where an endpoint is said to be, and on which link; 0 for none. */
+static int check_endpoint(struct bhsec_device *bdev, struct genl_info *info,
+			  int *scope)
+{
+	const struct nlattr *addr = info->attrs[BHSEC_A_PEER_ENDPOINT_ADDR];
+	const struct nlattr *link = info->attrs[BHSEC_A_PEER_ENDPOINT_DEV];
+	int ifindex = bhsec_device_settings(bdev)->ifindex, err;
+	enum bhsec_endpoint_flaw flaw;
+
+	if (nla_len(addr) != 4 && nla_len(addr) != 16)
+		return refuse_endpoint(info, BHSEC_ENDPOINT_NOT_UNICAST);
+	if (link) {
+		err = bhsec_nl_underlay_dev(bdev, link, scope, info->extack);
+		if (err)
+			return err;
+	}
+	rcu_read_lock();
+	flaw = bhsec_endpoint_flaw(rcu_dereference(bdev->underlay), ifindex,
+				   nla_data(addr), nla_len(addr) == 16, *scope);
+	rcu_read_unlock();
+	return flaw ? refuse_endpoint(info, flaw) : 0;
+}
+
 static int parse_endpoint(struct bhsec_device *bdev, struct genl_info *info,
 			  struct bhsec_endpoint **endpoint)
 {
 	const struct nlattr *addr = info->attrs[BHSEC_A_PEER_ENDPOINT_ADDR];
 	const struct nlattr *port = info->attrs[BHSEC_A_PEER_ENDPOINT_PORT];
 	int scope = 0, err;
-	bool is_ipv6;
 
 	if (!addr) {
 		NL_SET_ERR_MSG_ATTR(info->extack,
@@ -213,17 +219,10 @@ static int parse_endpoint(struct bhsec_device *bdev, struct genl_info *info,
 				    "an endpoint's port or link needs its address");
 		return -EINVAL;
 	}
-	is_ipv6 = nla_len(addr) == 16;
-	if ((!is_ipv6 && nla_len(addr) != 4) ||
-	    !bhsec_nl_is_unicast(nla_data(addr), is_ipv6)) {
-		NL_SET_ERR_MSG_ATTR(info->extack, addr,
-				    "an endpoint is a unicast IPv4 or IPv6 address");
-		return -EINVAL;
-	}
-	err = parse_scope(bdev, info, is_ipv6, &scope);
+	err = check_endpoint(bdev, info, &scope);
 	if (err)
 		return err;
-	*endpoint = bhsec_endpoint_alloc(nla_data(addr), is_ipv6,
+	*endpoint = bhsec_endpoint_alloc(nla_data(addr), nla_len(addr) == 16,
 					 port ? htons(nla_get_u16(port)) : 0,
 					 scope, GFP_KERNEL_ACCOUNT);
 	return *endpoint ? 0 : -ENOMEM;

@@ -62,8 +62,8 @@ static int put_endpoint(struct sk_buff *msg, struct bhsec_peer *peer)
 	rcu_read_lock();
 	endpoint = rcu_dereference(peer->endpoint);
 	if (endpoint) {
-		port = endpoint->port ? ntohs(endpoint->port) :
-					bhsec_device_settings(peer->bdev)->port;
+		port = ntohs(READ_ONCE(endpoint->port)) ?:
+		       bhsec_device_settings(peer->bdev)->port;
 		err = nla_put(msg, BHSEC_A_PEER_ENDPOINT_ADDR,
 			      endpoint->is_ipv6 ? 16 : 4, &endpoint->addr);
 		if (!err && peer->encap == BHSEC_ENCAP_UDP)

@@ -33,7 +33,6 @@ int bhsec_nl_underlay_allowed(struct bhsec_device *bdev, struct sk_buff *skb,
 			      struct netlink_ext_ack *extack);
 int bhsec_nl_underlay_dev(struct bhsec_device *bdev, const struct nlattr *attr,
 			  int *ifindex, struct netlink_ext_ack *extack);
-bool bhsec_nl_is_unicast(const void *addr, bool is_ipv6);
 int bhsec_nl_put_stats(struct sk_buff *msg, int attr,
 		       struct bhsec_stats __percpu *stats);
 int bhsec_nl_put_device(struct sk_buff *msg, void *object);

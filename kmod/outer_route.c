@@ -190,15 +190,16 @@ unsigned int bhsec_outer_route(struct bhsec_peer *peer,
 		return BHSEC_A_STATS_NO_ENDPOINT;
 	outer->is_ipv6 = endpoint->is_ipv6;
 	outer->mark = settings->mark;
-	if (peer->encap == BHSEC_ENCAP_UDP) {
-		outer->sport = endpoint->own_port ?: htons(settings->port);
-		outer->dport = endpoint->port ?: outer->sport;
-	}
 	if (!underlay)
 		return BHSEC_A_STATS_NO_ROUTE;
 	outer->daddr = endpoint->addr.v6;
 	outer->dst = bhsec_route_get(&endpoint->route, outer->tos >> 2,
 				     &outer->saddr);
+	/* read last: a port that is learned after this has the route reset */
+	if (peer->encap == BHSEC_ENCAP_UDP) {
+		outer->sport = endpoint->own_port ?: htons(settings->port);
+		outer->dport = READ_ONCE(endpoint->port) ?: outer->sport;
+	}
 	return likely(outer->dst) ? 0 : look_up(underlay, settings, endpoint,
 						outer);
 }

@@ -80,6 +80,7 @@ struct bhsec_peer_config {
  * @learned_spi: of the SA that @endpoint was last learned by, 0 for none;
  *	written under @endpoint_lock
  * @learned_at: jiffies of that, written under @endpoint_lock
+ * @changes: how often packets may change @endpoint; under @endpoint_lock
  * @roam: learn the endpoint from packets; written under the device's lock
  * @roam_given: @roam was asked for; under the device's lock
  * @entropy: the UDP source port is that of the inner flow, at both ends; written
@@ -110,6 +111,7 @@ struct bhsec_peer {
 	spinlock_t endpoint_lock;
 	__be32 learned_spi;
 	unsigned long learned_at;
+	struct bhsec_limit changes;
 	bool roam;
 	bool roam_given;
 	bool entropy;

@@ -78,6 +78,8 @@ void bhsec_route_destroy(struct bhsec_route *route)
  */
 void bhsec_route_reset(struct bhsec_route *route)
 {
+	/* a look-up that begins after this sees what has changed before it */
+	smp_mb__before_atomic();
 	atomic_inc(&route->generation);
 }
 
@@ -119,7 +121,7 @@ struct dst_entry *bhsec_route_get(struct bhsec_route *route, unsigned int dscp,
 		forget(found);
 	if (!found->dst) {
 		/* before the look-up: who resets meanwhile means this one, too */
-		found->generation = atomic_read(&route->generation);
+		found->generation = atomic_read_acquire(&route->generation);
 		return NULL;
 	}
 	if (!(found->dscps & BIT_ULL(dscp)))

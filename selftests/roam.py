@@ -181,6 +181,38 @@ def no_proof(t):
     goes_to(t, here)
 
 
+def no_answer(t):
+    """What `peer set endpoint` would not take: port 0, and an address of nobody."""
+    here = t.b_outer
+    accepted(t, here)
+    if t.encap == "udp":
+        esp = seal_packet(t.in_, next(numbers[t]), inner_of(t))
+        moves(t, "rx_packets", 1, lambda: wires[t].send_ip(
+            udp(here, t.a_outer, 0, t.port, esp)))
+    if t.family == 6:   # as a source of IPv4 the stack takes none
+        accepted(t, "::")
+    goes_to(t, here)
+
+
+def by_port(t):
+    """The host's rules are asked anew where the port is."""
+    kind = "-6 " * (t.family == 6)
+    rule = f"rule {{}} ipproto udp dport {OTHER_PORT} blackhole\n"
+    here = t.b_outer
+    accepted(t, here)
+    goes_to(t, here)
+    a.run(["ip", *kind.split(), "-batch", "-"], input=rule.format("add"))
+    try:
+        accepted(t, here, sport=OTHER_PORT)
+        with a.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
+            moves(t, "no_route", 1, lambda: sock.sendto(
+                b"y", (t.inner("b", 4), SINK_PORT)))
+        accepted(t, here)
+        goes_to(t, here)
+    finally:
+        a.run(["ip", *kind.split(), "-batch", "-"], input=rule.format("del"))
+
+
 def off_again(t):
     a.cli("peer", "set", t.dev, t.peer, "roam", "off")
     accepted(t, SPARE[t.family][0])
@@ -202,6 +234,11 @@ for t in made:
     add_case(f"{name(t)}: nor does one of the old SA after a rekey", old_sa, t)
 for t in made:
     add_case(f"{name(t)}: only what is authentic and new moves it", no_proof, t)
+for t in made[1:2] + made[:1] + made[3:]:
+    add_case(f"{name(t)}: nor what cannot be answered", no_answer, t)
+for t in made[:2]:
+    add_case(f"{name(t)}: rules by port hold for the port that is learned",
+             by_port, t)
 for t in made:
     add_case(f"{name(t)}: roam off holds it again", off_again, t)
 
