@@ -88,7 +88,6 @@ int bhsec_device_set(struct bhsec_device *bdev,
 	}
 	old = rcu_replace_pointer(bdev->settings, new,
 				  lockdep_is_held(&bdev->lock));
-	/* who has read the old ones fills no route cache after its reset */
 	synchronize_net();
 	kfree(old);
 	xa_for_each(&bdev->peers_by_id, id, peer)
@@ -126,7 +125,7 @@ void bhsec_device_detach(struct bhsec_device *bdev)
 	rcu_assign_pointer(bdev->underlay, NULL);
 	synchronize_net();
 	xa_for_each(&bdev->peers_by_id, id, peer)
-		bhsec_endpoint_release_route(peer);
+		bhsec_endpoint_forget_route(peer);
 	bhsec_notify_device(bdev);
 	mutex_unlock(&bdev->lock);
 	list_del_init(&bdev->list);

@@ -42,10 +42,7 @@ struct bhsec_endpoint *bhsec_endpoint_alloc(const void *addr, bool is_ipv6,
 	endpoint = kzalloc_obj(*endpoint, gfp);
 	if (!endpoint)
 		return NULL;
-	if (bhsec_route_init(&endpoint->route, gfp)) {
-		kfree(endpoint);
-		return NULL;
-	}
+	bhsec_route_init(&endpoint->route);
 	endpoint->is_ipv6 = is_ipv6;
 	endpoint->port = port;
 	endpoint->scope = scope;
@@ -58,7 +55,7 @@ static void endpoint_free_rcu(struct rcu_head *rcu)
 	struct bhsec_endpoint *endpoint = container_of(rcu, struct bhsec_endpoint,
 						       rcu);
 
-	bhsec_route_destroy(&endpoint->route);
+	bhsec_route_reset(&endpoint->route);
 	kfree(endpoint);
 }
 
@@ -96,10 +93,10 @@ void bhsec_endpoint_set(struct bhsec_peer *peer, struct bhsec_endpoint *new)
 }
 
 /**
- * bhsec_endpoint_forget_route - look the route to the endpoint up anew
+ * bhsec_endpoint_forget_route - look the routes to the endpoint up anew
  * @peer: the peer
  *
- * Context: any. Packets that still hold the old route keep it.
+ * Context: any. Packets that still have an old route keep it.
  */
 void bhsec_endpoint_forget_route(struct bhsec_peer *peer)
 {
@@ -109,23 +106,6 @@ void bhsec_endpoint_forget_route(struct bhsec_peer *peer)
 	endpoint = rcu_dereference(peer->endpoint);
 	if (endpoint)
 		bhsec_route_reset(&endpoint->route);
-	rcu_read_unlock();
-}
-
-/**
- * bhsec_endpoint_release_route - let go of the underlay's routes at once
- * @peer: the peer
- *
- * Context: the device's lock is held; no packet looks for a route any more.
- */
-void bhsec_endpoint_release_route(struct bhsec_peer *peer)
-{
-	struct bhsec_endpoint *endpoint;
-
-	rcu_read_lock();
-	endpoint = rcu_dereference(peer->endpoint);
-	if (endpoint)
-		bhsec_route_reset_now(&endpoint->route);
 	rcu_read_unlock();
 }
 

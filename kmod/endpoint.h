@@ -23,7 +23,7 @@ struct net;
  * @source: our address that its last packet came to, of the same family
  * @has_source: that is one of the host's, as far as is known
  * @source_given: a daemon has agreed on it; "local" of the device is no matter
- * @route: cached route to it
+ * @route: cached routes to it
  * @rcu: frees it
  */
 struct bhsec_endpoint {
@@ -70,7 +70,6 @@ enum bhsec_endpoint_flaw bhsec_endpoint_flaw(struct net *underlay, int ifindex,
 void bhsec_endpoint_free(struct bhsec_endpoint *endpoint);
 void bhsec_endpoint_set(struct bhsec_peer *peer, struct bhsec_endpoint *new);
 void bhsec_endpoint_forget_route(struct bhsec_peer *peer);
-void bhsec_endpoint_release_route(struct bhsec_peer *peer);
 void bhsec_endpoint_learn(struct bhsec_sa *sa,
 			  const struct bhsec_arrival *arrival, u64 seq);
 

@@ -68,6 +68,12 @@ static void count_drops(struct bhsec_sa *sa, unsigned int counter,
 	bhsec_sa_count(sa, counter, count, 0);
 }
 
+static void drop(struct bhsec_sa *sa, struct sk_buff *skb, unsigned int counter)
+{
+	count_drops(sa, counter, 1);
+	kfree_skb(skb);
+}
+
 /* ip6_output() looks into a packet's owner as into an IP socket. */
 static bool may_own(const struct sock *sk)
 {
@@ -197,8 +203,7 @@ static void post(struct bhsec_aead_op *op, int err, struct datagrams *list)
 	if (likely(!err)) {
 		append(list, skb, op->inner_len);
 	} else {
-		count_drops(sa, BHSEC_A_STATS_CRYPTO, 1);
-		kfree_skb(skb);
+		drop(sa, skb, BHSEC_A_STATS_CRYPTO);
 	}
 	bhsec_aead_op_put(op);
 }
@@ -233,10 +238,13 @@ static void seal(struct bhsec_sa *sa, struct sk_buff *skb,
 	struct bhsec_aead_op *op;
 	int err;
 
+	if (may_wait && !bhsec_outer_keep(skb, outer)) {
+		drop(sa, skb, BHSEC_A_STATS_NO_ROUTE);
+		return;
+	}
 	op = bhsec_aead_op_get(sa->tfm);
 	if (unlikely(!op)) {
-		count_drops(sa, BHSEC_A_STATS_NOMEM, 1);
-		kfree_skb(skb);
+		drop(sa, skb, BHSEC_A_STATS_NOMEM);
 		return;
 	}
 	op->sa = sa;
@@ -244,10 +252,8 @@ static void seal(struct bhsec_sa *sa, struct sk_buff *skb,
 	op->skb = skb;
 	op->seq = seq;
 	op->inner_len = inner_len;
-	if (may_wait) {
-		bhsec_outer_keep(skb, outer);
+	if (may_wait)
 		bhsec_sa_use(sa);
-	}
 	err = bhsec_aead_op_seal(op, sa->esn, post_later);
 	if (err == -EINPROGRESS)
 		return;

@@ -5,7 +5,6 @@
  */
 #include <linux/netdevice.h>
 #include <linux/skbuff.h>
-#include <net/dst.h>
 
 #include "device.h"
 #include "keepalive.h"
@@ -41,7 +40,6 @@ static void send(struct bhsec_peer *peer)
 		skb_put_u8(skb, 0xff);
 		bhsec_outer_send(underlay, &outer, skb);
 	}
-	dst_release(outer.dst);
 }
 
 static void wake(struct work_struct *work)

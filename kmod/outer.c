@@ -50,10 +50,8 @@ unsigned int bhsec_outer_peer_mtu(struct bhsec_peer *peer)
 	sa = rcu_dereference(peer->out[0]);
 	layout = sa ? &sa->layout : bhsec_aead_layout(BHSEC_CIPHER_AES_GCM_256);
 	outer.tos = bhsec_outer_tos(settings, 0);
-	if (!bhsec_outer_route(peer, &outer)) {
+	if (!bhsec_outer_route(peer, &outer))
 		mtu = bhsec_outer_inner_max(&outer, layout);
-		dst_release(outer.dst);
-	}
 	rcu_read_unlock();
 	local_bh_enable();
 	return mtu;
@@ -127,7 +125,6 @@ void bhsec_outer_learn_mtu(struct bhsec_peer *peer, struct sk_buff *skb,
 	skb_set_network_header(skb, header);
 	skb->mark = mark;
 	skb->dev = dev;
-	dst_release(outer.dst);
 }
 
 /**
@@ -135,14 +132,18 @@ void bhsec_outer_learn_mtu(struct bhsec_peer *peer, struct sk_buff *skb,
  * @skb: the packet
  * @outer: both
  *
- * Context: any.
+ * Context: RCU read lock held.
+ * Return: false if the route has come to its end meanwhile.
  */
-void bhsec_outer_keep(struct sk_buff *skb, const struct bhsec_outer *outer)
+bool bhsec_outer_keep(struct sk_buff *skb, const struct bhsec_outer *outer)
 {
 	BUILD_BUG_ON(offsetof(struct bhsec_outer, mark) > sizeof(skb->cb));
 	memcpy(skb->cb, outer, offsetof(struct bhsec_outer, mark));
 	skb->mark = outer->mark;
-	skb_dst_set(skb, dst_clone(outer->dst));
+	if (!dst_hold_safe(outer->dst))
+		return false;
+	skb_dst_set(skb, outer->dst);
+	return true;
 }
 
 /**

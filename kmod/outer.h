@@ -33,7 +33,7 @@ struct bhsec_peer;
  * @df: the DF bit of an IPv4 header
  * @may_fragment: the one exception of RFC 2473 7.1
  * @mark: of the packets; what stands before it fits into skb->cb
- * @dst: the route, with a reference
+ * @dst: the route, valid until the RCU read lock is released, or with a reference
  */
 struct bhsec_outer {
 	struct in6_addr saddr;
@@ -136,7 +136,7 @@ unsigned int bhsec_outer_route(struct bhsec_peer *peer,
 			       struct bhsec_outer *outer);
 bool bhsec_outer_is_ours(const struct sk_buff *skb);
 unsigned int bhsec_outer_peer_mtu(struct bhsec_peer *peer);
-void bhsec_outer_keep(struct sk_buff *skb, const struct bhsec_outer *outer);
+bool bhsec_outer_keep(struct sk_buff *skb, const struct bhsec_outer *outer);
 void bhsec_outer_kept(struct sk_buff *skb, struct bhsec_outer *outer);
 void bhsec_outer_learn_mtu(struct bhsec_peer *peer, struct sk_buff *skb,
 			   unsigned int mtu);

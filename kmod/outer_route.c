@@ -149,10 +149,11 @@ static unsigned int objection(const struct dst_entry *dst)
 	return 0;
 }
 
+/* The route outlives its last reference until the RCU read lock is released. */
 static unsigned int look_up(struct net *underlay,
 			    const struct bhsec_settings *settings,
 			    struct bhsec_endpoint *endpoint,
-			    struct bhsec_outer *outer)
+			    unsigned int generation, struct bhsec_outer *outer)
 {
 	unsigned int drop;
 
@@ -162,11 +163,10 @@ static unsigned int look_up(struct net *underlay,
 	if (!outer->dst)
 		return BHSEC_A_STATS_NO_ROUTE;
 	drop = objection(outer->dst);
-	if (drop)
-		dst_release(outer->dst);
-	else
-		bhsec_route_set(&endpoint->route, outer->tos >> 2, outer->dst,
-				&outer->saddr);
+	if (!drop)
+		bhsec_route_set(&endpoint->route, generation, outer->tos >> 2,
+				outer->dst, &outer->saddr);
+	dst_release(outer->dst);
 	return drop;
 }
 
@@ -174,20 +174,24 @@ static unsigned int look_up(struct net *underlay,
  * bhsec_outer_route - addresses, ports and route to a peer
  * @peer: the peer
  * @outer: is filled, but for what the inner packet decides; the DSCP, by which
- *	the host may choose the route, has been; its route is to be released
+ *	the host may choose the route, has been; its route is valid until the
+ *	RCU read lock is released
  *
- * Context: RCU read lock held, softirqs off, for the route cache is per CPU.
+ * Context: RCU read lock held, softirqs off.
  * Return: 0, or the counter of the reason why there is no way.
  */
 unsigned int bhsec_outer_route(struct bhsec_peer *peer,
 			       struct bhsec_outer *outer)
 {
-	const struct bhsec_settings *settings = rcu_dereference(peer->bdev->settings);
-	struct net *underlay = rcu_dereference(peer->bdev->underlay);
 	struct bhsec_endpoint *endpoint = rcu_dereference(peer->endpoint);
+	struct net *underlay = rcu_dereference(peer->bdev->underlay);
+	const struct bhsec_settings *settings;
+	unsigned int generation;
 
 	if (!endpoint)
 		return BHSEC_A_STATS_NO_ENDPOINT;
+	generation = bhsec_route_generation(&endpoint->route);
+	settings = rcu_dereference(peer->bdev->settings);
 	outer->is_ipv6 = endpoint->is_ipv6;
 	outer->mark = settings->mark;
 	if (!underlay)
@@ -201,5 +205,5 @@ unsigned int bhsec_outer_route(struct bhsec_peer *peer,
 		outer->dport = READ_ONCE(endpoint->port) ?: outer->sport;
 	}
 	return likely(outer->dst) ? 0 : look_up(underlay, settings, endpoint,
-						outer);
+						generation, outer);
 }

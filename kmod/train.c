@@ -87,12 +87,14 @@ static bool fits(const struct train *train, const struct bhsec_sa *sa,
 				   outer->is_ipv6);
 }
 
-static void board(struct train *train, struct bhsec_sa *sa,
+/* Returns false if the route has come to its end meanwhile. */
+static bool board(struct train *train, struct bhsec_sa *sa,
 		  const struct bhsec_outer *outer, struct sk_buff *skb)
 {
 	if (!train->count) {
+		if (!dst_hold_safe(outer->dst))
+			return false;
 		bhsec_sa_use(sa);
-		dst_hold(outer->dst);
 		train->sa = sa;
 		train->outer = *outer;
 		train->end = &train->first;
@@ -101,6 +103,7 @@ static void board(struct train *train, struct bhsec_sa *sa,
 	*train->end = skb;
 	train->end = &skb->next;
 	train->count++;
+	return true;
 }
 
 /**
@@ -139,9 +142,7 @@ void bhsec_train_send(struct net *net, struct bhsec_sa *sa,
 	/* another tunnel that carries this one may have filled it meanwhile */
 	while (train->count && (!waits || !fits(train, sa, outer)))
 		depart(train);
-	if (waits)
-		board(train, sa, outer, list);
-	else
+	if (!waits || !board(train, sa, outer, list))
 		bhsec_outer_send(net, outer, list);
 }
 

@@ -342,14 +342,12 @@ static void xmit_inner(struct sk_buff *skb, struct net_device *dev)
 		outer.may_fragment = may_cut && inner.is_ipv6 &&
 				     segments.unit <= IPV6_MIN_MTU;
 		if (!outer.may_fragment) {
-			dst_release(outer.dst);
 			bhsec_sa_leave(sa);
 			xmit_too_big(skb, sa, &inner, mtu, loops, may_cut);
 			return;
 		}
 	}
 	drop = bhsec_esp_out(sa, &segments, &inner, &outer);
-	dst_release(outer.dst);
 	if (drop == BHSEC_A_STATS_EXPIRED && sa->borrowed &&
 	    bhsec_wait_out(peer, skb))
 		drop = 0;
