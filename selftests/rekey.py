@@ -3,14 +3,12 @@
 """Fifty rekeys, make before break, under traffic in both directions: every
 datagram arrives once, through bhsec's counters too, which outlive the SAs."""
 
-import contextlib
-
 from lib import *
+from libprobe import *
 from libstream import *
 
 REKEYS = 50
 IN, OUT = 0, 1
-TRACING = "/sys/kernel/tracing"
 SEGMENT, SEGMENTS = 100, 40
 ROUNDS = 30
 # So many at one place hold a packet there for longer than two requests take.
@@ -113,35 +111,10 @@ def rekey(make, inner):
     check_equal(len(tunnel.a.peer("bh0", "b")["sas"]), 2, "SAs left")
 
 
-@contextlib.contextmanager
 def slow(function):
     """Probes write the stack down there each time."""
-    if not os.path.exists(f"{TRACING}/kprobe_events"):
-        subprocess.run(["mount", "-t", "tracefs", "tracefs", TRACING],
-                       capture_output=True, check=False)
-    if not os.path.exists(f"{TRACING}/kprobe_events"):
-        raise Skip("this kernel has no probes")
-
-    def write(path, text):
-        # Not emptied first: that would take others' probes.
-        file = os.open(f"{TRACING}/{path}", os.O_WRONLY | os.O_APPEND)
-        try:
-            os.write(file, text.encode())
-        finally:
-            os.close(file)
-    probes = [f"bhsec/slow{n}" for n in range(PROBES)]
-    for probe in probes:
-        write("kprobe_events", f"p:{probe} bhsec:{function}")
-    try:
-        for probe in probes:
-            write(f"events/{probe}/trigger", "stacktrace")
-            write(f"events/{probe}/enable", "1")
-        yield
-    finally:
-        for probe in probes:
-            write(f"events/{probe}/enable", "0")
-            write(f"events/{probe}/trigger", "!stacktrace")
-            write("kprobe_events", f"-:{probe}")
+    return probes({f"slow{n}": f"bhsec:{function}" for n in range(PROBES)},
+                  "stacktrace")
 
 
 class Flood:
