@@ -8,6 +8,7 @@
 
 #include <linux/crypto.h>
 #include <linux/netdevice.h>
+#include <linux/net.h>
 #include <linux/slab.h>
 #include <net/dst.h>
 #include <net/flow.h>
@@ -15,6 +16,7 @@
 #include <net/inet_dscp.h>
 #include <net/ipv6.h>
 #include <net/rtnetlink.h>
+#include <net/sock.h>
 
 /* 6.5: segmentation has a header of its own. */
 #ifdef BHSEC_HAVE_GSO_HEADER
@@ -185,11 +187,19 @@ static inline void bhsec_flow4_set_class(struct flowi4 *fl, u8 tos)
 #define bhsec_xfrm_dir(x) 0
 #endif
 
-/* 7.2: a UDP tunnel is a struct sock. */
+/* 7.2: a UDP tunnel is a struct sock, and its end waits for no grace period. */
 #ifdef BHSEC_HAVE_TUNNEL_SOCK
 #define bhsec_tunnel_sock(socket) ((socket)->sk)
+#define bhsec_tunnel_release(socket) udp_tunnel_sock_release((socket)->sk)
 #else
 #define bhsec_tunnel_sock(socket) (socket)
+
+static inline void bhsec_tunnel_release(struct socket *socket)
+{
+	rcu_assign_sk_user_data(socket->sk, NULL);
+	kernel_sock_shutdown(socket, SHUT_RDWR);
+	sock_release(socket);
+}
 #endif
 
 /* 7.2: IPv6 is no module and has no stubs. */

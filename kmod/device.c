@@ -109,7 +109,8 @@ static void take_carrier(struct net_device *dev)
  * bhsec_device_detach - the netns of a device's underlay goes
  * @bdev: the device; it stays, but is good for deletion only
  *
- * Context: may sleep; rtnl is held.
+ * Context: may sleep; rtnl is held. After a grace period no packet looks for a
+ * route any more, and they are to be released.
  */
 void bhsec_device_detach(struct bhsec_device *bdev)
 {
@@ -123,12 +124,25 @@ void bhsec_device_detach(struct bhsec_device *bdev)
 	xa_for_each(&bdev->peers_by_id, id, peer)
 		bhsec_peer_drop_sas(peer);
 	rcu_assign_pointer(bdev->underlay, NULL);
-	synchronize_net();
+	mutex_unlock(&bdev->lock);
+}
+
+/**
+ * bhsec_device_release_routes - let go of the underlay's routes
+ * @bdev: the device, a grace period after bhsec_device_detach()
+ *
+ * Context: may sleep; rtnl is held.
+ */
+void bhsec_device_release_routes(struct bhsec_device *bdev)
+{
+	struct bhsec_peer *peer;
+	unsigned long id;
+
+	mutex_lock(&bdev->lock);
 	xa_for_each(&bdev->peers_by_id, id, peer)
 		bhsec_endpoint_forget_route(peer);
 	bhsec_notify_device(bdev);
 	mutex_unlock(&bdev->lock);
-	list_del_init(&bdev->list);
 }
 
 static int bhsec_dev_init(struct net_device *dev)
@@ -138,8 +152,11 @@ static int bhsec_dev_init(struct net_device *dev)
 	int err;
 
 	err = gro_cells_init(&bdev->cells, dev);
-	if (!err)
-		bhsec_net_add_device(underlay, bdev);
+	if (err)
+		return err;
+	err = bhsec_net_add_device(underlay, bdev);
+	if (err)
+		gro_cells_destroy(&bdev->cells);
 	return err;
 }
 

@@ -88,6 +88,7 @@ int bhsec_device_set(struct bhsec_device *bdev,
 		     const struct bhsec_settings *settings,
 		     struct netlink_ext_ack *extack);
 void bhsec_device_detach(struct bhsec_device *bdev);
+void bhsec_device_release_routes(struct bhsec_device *bdev);
 int bhsec_device_init(void);
 void bhsec_device_exit(void);
 

@@ -174,7 +174,7 @@ static int unknown_door(struct sk_buff *skb)
 	struct bhsec_arrival arrival;
 	__be32 spi = 0;
 
-	if (!READ_ONCE(bhsec_net(dev_net(skb->dev))->used))
+	if (!bhsec_net(dev_net(skb->dev)))
 		return -EINVAL;
 	skb_copy_bits(skb, 0, &spi, sizeof(spi));
 	note_arrival(&arrival, skb, NULL);

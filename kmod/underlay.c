@@ -22,6 +22,14 @@
 static unsigned int bhsec_net_id __read_mostly;
 
 /**
+ * struct slot - all that a netns has of bhsec before its first device
+ * @bnet: RCU; written under rtnl, and at the end of the netns
+ */
+struct slot {
+	struct bhsec_net __rcu *bnet;
+};
+
+/**
  * struct bhsec_port - UDP sockets of one port in one netns
  * @list: in bhsec_net.ports
  * @users: devices that have SAs here, under bhsec_net.lock
@@ -47,27 +55,67 @@ struct bhsec_port {
  * bhsec_net - bhsec's part of a netns
  * @net: the netns
  *
- * Return: valid as long as the netns.
+ * Context: RCU read lock held, or what keeps a device's underlay where it is.
+ * Return: NULL if no device was ever made there; never of a device's underlay.
  */
 struct bhsec_net *bhsec_net(const struct net *net)
 {
-	return net_generic(net, bhsec_net_id);
+	const struct slot *slot = net_generic(net, bhsec_net_id);
+
+	return rcu_dereference_raw(slot->bnet);
+}
+
+static void net_free(struct bhsec_net *bnet)
+{
+	bhsec_underlay_net_tables_exit(bnet);
+	free_percpu(bnet->stats);
+	kfree(bnet);
+}
+
+static struct bhsec_net *net_alloc(void)
+{
+	struct bhsec_net *bnet;
+
+	bnet = kzalloc_obj(*bnet, GFP_KERNEL_ACCOUNT);
+	if (!bnet)
+		return NULL;
+	INIT_LIST_HEAD(&bnet->ports);
+	INIT_LIST_HEAD(&bnet->devices);
+	bhsec_bindings_begin(bnet);
+	mutex_init(&bnet->lock);
+	bhsec_event_limit_init(&bnet->limit);
+	bnet->stats = bhsec_stats_alloc();
+	if (!bnet->stats)
+		goto free_net;
+	if (!bhsec_underlay_net_tables_init(bnet))
+		return bnet;
+	free_percpu(bnet->stats);
+free_net:
+	kfree(bnet);
+	return NULL;
 }
 
 /**
  * bhsec_net_add_device - a device gets its underlay
- * @net: the underlay netns
+ * @net: the underlay netns; all that is kept of it is made for its first device
  * @bdev: the device; it leaves the list by itself
  *
- * Context: rtnl is held.
+ * Context: may sleep; rtnl is held.
+ * Return: 0 or -ENOMEM.
  */
-void bhsec_net_add_device(struct net *net, struct bhsec_device *bdev)
+int bhsec_net_add_device(struct net *net, struct bhsec_device *bdev)
 {
-	struct bhsec_net *bnet = bhsec_net(net);
+	struct slot *slot = net_generic(net, bhsec_net_id);
+	struct bhsec_net *bnet = rtnl_dereference(slot->bnet);
 
-	ASSERT_RTNL();
+	if (!bnet) {
+		bnet = net_alloc();
+		if (!bnet)
+			return -ENOMEM;
+		rcu_assign_pointer(slot->bnet, bnet);
+	}
 	list_add(&bdev->list, &bnet->devices);
-	WRITE_ONCE(bnet->used, true);
+	return 0;
 }
 
 static int open_socket(struct net *net, struct bhsec_port *port, bool is_ipv6)
@@ -96,13 +144,14 @@ static int open_socket(struct net *net, struct bhsec_port *port, bool is_ipv6)
 	return 0;
 }
 
+/* Nobody waits: who is still in a socket finds @early for a grace period more. */
 static void close_port(struct bhsec_port *port)
 {
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(port->sock); i++)
 		if (port->sock[i])
-			udp_tunnel_sock_release(bhsec_tunnel_sock(port->sock[i]));
+			bhsec_tunnel_release(port->sock[i]);
 	list_del(&port->list);
 	kfree_rcu(port, rcu);
 }
@@ -318,66 +367,79 @@ void bhsec_underlay_detach(struct bhsec_device *bdev, struct bhsec_sa *sa)
 		release_port(bdev);
 }
 
-static int __net_init bhsec_net_init(struct net *net)
-{
-	struct bhsec_net *bnet = bhsec_net(net);
-	int err;
-
-	INIT_LIST_HEAD(&bnet->ports);
-	INIT_LIST_HEAD(&bnet->devices);
-	bhsec_bindings_begin(bnet);
-	mutex_init(&bnet->lock);
-	atomic_set(&bnet->transforms, 0);
-	bhsec_event_limit_init(&bnet->limit);
-	bnet->stats = bhsec_stats_alloc();
-	if (!bnet->stats)
-		return -ENOMEM;
-	err = bhsec_underlay_net_tables_init(bnet);
-	if (err)
-		free_percpu(bnet->stats);
-	return err;
-}
-
-/*
- * The underlay goes: its devices stay, without SAs. What is in a cipher, and
- * the endpoints of peers just deleted, hold routes of this netns: they have to
- * go before the netns can.
- */
+/* The underlay goes: its devices stay, without SAs. */
 static void __net_exit bhsec_net_pre_exit(struct net *net)
 {
 	struct bhsec_net *bnet = bhsec_net(net);
-	struct bhsec_device *bdev, *next;
-	unsigned int i;
+	struct bhsec_device *bdev;
 
+	if (!bnet)
+		return;
 	rtnl_lock();
-	list_for_each_entry_safe(bdev, next, &bnet->devices, list)
+	list_for_each_entry(bdev, &bnet->devices, list)
 		bhsec_device_detach(bdev);
 	rtnl_unlock();
+}
+
+/* The kernel has waited for a grace period since bhsec_net_pre_exit(). */
+static void net_end(struct bhsec_net *bnet)
+{
+	struct bhsec_device *bdev, *next;
+
+	rtnl_lock();
+	list_for_each_entry_safe(bdev, next, &bnet->devices, list) {
+		bhsec_device_release_routes(bdev);
+		list_del_init(&bdev->list);
+	}
+	rtnl_unlock();
 	bhsec_bindings_end(bnet);
-	if (!bnet->used)
-		return;
 	wait_var_event(&bnet->transforms, !atomic_read(&bnet->transforms));
+}
+
+/* Takes what is kept of the netns that end out of their reach. */
+static void take_all(struct list_head *nets, struct list_head *ending)
+{
+	struct bhsec_net *bnet;
+	struct net *net;
+
+	list_for_each_entry(net, nets, exit_list) {
+		struct slot *slot = net_generic(net, bhsec_net_id);
+
+		bnet = rcu_replace_pointer(slot->bnet, NULL, true);
+		if (bnet)
+			list_add(&bnet->ending, ending);
+	}
+}
+
+/*
+ * What is in a cipher, and the endpoints of peers just deleted, hold routes of
+ * these netns: they have to go before the netns can. All wait at once.
+ */
+static void __net_exit bhsec_net_exit_batch(struct list_head *nets)
+{
+	struct bhsec_net *bnet, *next;
+	LIST_HEAD(ending);
+	unsigned int i;
+
+	take_all(nets, &ending);
+	if (list_empty(&ending))
+		return;
+	list_for_each_entry(bnet, &ending, ending)
+		net_end(bnet);
 	/* SA, its state, its peer, the peer's endpoint: each a grace period later */
 	for (i = 0; i < 4; i++) {
 		rcu_barrier();
 		flush_workqueue(bhsec_workqueue);
 	}
-}
-
-static void __net_exit bhsec_net_exit(struct net *net)
-{
-	struct bhsec_net *bnet = bhsec_net(net);
-
-	bhsec_underlay_net_tables_exit(bnet);
-	free_percpu(bnet->stats);
+	list_for_each_entry_safe(bnet, next, &ending, ending)
+		net_free(bnet);
 }
 
 static struct pernet_operations bhsec_net_ops = {
-	.init = bhsec_net_init,
 	.pre_exit = bhsec_net_pre_exit,
-	.exit = bhsec_net_exit,
+	.exit_batch = bhsec_net_exit_batch,
 	.id = &bhsec_net_id,
-	.size = sizeof(struct bhsec_net),
+	.size = sizeof(struct slot),
 };
 
 /**

@@ -16,17 +16,17 @@ struct bhsec_settings;
 struct netlink_ext_ack;
 
 /**
- * struct bhsec_net - what bhsec keeps of a netns that is an underlay
+ * struct bhsec_net - what bhsec keeps of a netns that is an underlay, or was
  * @inbound: SPI -> inbound SA
  * @ports: UDP ports in use, under @lock
  * @lock: serializes @ports and @bindings
- * @devices: bhsec devices made here, under rtnl
+ * @devices: bhsec devices made here, under rtnl; at the end those that stay
  * @bindings: of devices to if_ids; RCU, written under @lock
  * @retry: has them all look again at what they have refused
- * @used: a device was made here once; written under rtnl
  * @transforms: keyed transforms of SAs; the netns waits for the last one
  * @stats: drops that belong to no SA
  * @limit: rate limit of events that belong to no SA
+ * @ending: among those whose netns end with this one
  */
 struct bhsec_net {
 	struct rhashtable inbound;
@@ -35,17 +35,17 @@ struct bhsec_net {
 	struct list_head devices;
 	struct list_head bindings;
 	struct delayed_work retry;
-	bool used;
 	atomic_t transforms;
 	struct bhsec_stats __percpu *stats;
 	struct bhsec_event_limit limit;
+	struct list_head ending;
 };
 
 /* The reason that a device gives once its underlay has gone. */
 #define BHSEC_UNDERLAY_GONE "the underlay's network namespace is gone"
 
 struct bhsec_net *bhsec_net(const struct net *net);
-void bhsec_net_add_device(struct net *net, struct bhsec_device *bdev);
+int bhsec_net_add_device(struct net *net, struct bhsec_device *bdev);
 struct bhsec_sa *bhsec_underlay_find(const struct net *net, __be32 spi);
 bool bhsec_underlay_any_sent(const u8 *esp);
 struct bhsec_sa *bhsec_underlay_sender(const struct net *net, __be32 spi,

@@ -104,7 +104,10 @@ static u32 sender_hash(const struct net *net, __be32 spi, const void *addr,
  */
 struct bhsec_sa *bhsec_underlay_find(const struct net *net, __be32 spi)
 {
-	return rhashtable_lookup(&bhsec_net(net)->inbound, &spi, inbound_params);
+	struct bhsec_net *bnet = bhsec_net(net);
+
+	return bnet ? rhashtable_lookup(&bnet->inbound, &spi, inbound_params) :
+		      NULL;
 }
 
 /**

@@ -19,6 +19,22 @@
 /* Until what was refused is looked at again; a pass may take a tenth of a second. */
 #define RETRY_DELAY (5 * HZ)
 
+static LIST_HEAD(no_bindings);
+
+/**
+ * bhsec_bindings_of - the bindings of a netns
+ * @net: the netns
+ *
+ * Context: RCU read lock held.
+ * Return: a list, read under RCU.
+ */
+const struct list_head *bhsec_bindings_of(const struct net *net)
+{
+	const struct bhsec_net *bnet = bhsec_net(net);
+
+	return bnet ? &bnet->bindings : &no_bindings;
+}
+
 /**
  * bhsec_binding_hold - take a reference
  * @binding: the binding, which the caller holds

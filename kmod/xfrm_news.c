@@ -11,7 +11,6 @@
 
 #include "compat.h"
 #include "device.h"
-#include "underlay.h"
 #include "xfrm_bind.h"
 #include "xfrm_room.h"
 
@@ -183,9 +182,10 @@ bool bhsec_binding_is_behind(const struct bhsec_binding *binding)
 
 static void resync_all(struct net *net)
 {
+	const struct list_head *bindings = bhsec_bindings_of(net);
 	struct bhsec_binding *binding;
 
-	list_for_each_entry_rcu(binding, &bhsec_net(net)->bindings, list)
+	list_for_each_entry_rcu(binding, bindings, list)
 		bhsec_binding_resync(binding);
 }
 
@@ -197,6 +197,7 @@ static int state_told(struct xfrm_state *x, const struct km_event *event)
 {
 	/* it may change the if_id of a state, or leave it, and says neither */
 	bool update = event->event == XFRM_MSG_UPDSA;
+	const struct list_head *bindings;
 	struct bhsec_binding *binding;
 	struct news news = { .event = event->event };
 
@@ -210,7 +211,8 @@ static int state_told(struct xfrm_state *x, const struct km_event *event)
 	     event->event != XFRM_MSG_DELSA && event->event != XFRM_MSG_EXPIRE))
 		return 0;
 	note_state(&news, x);
-	list_for_each_entry_rcu(binding, &bhsec_net(xs_net(x))->bindings, list)
+	bindings = bhsec_bindings_of(xs_net(x));
+	list_for_each_entry_rcu(binding, bindings, list)
 		if (update || binding->if_id == x->if_id)
 			tell(binding, &news);
 	return 0;
@@ -219,6 +221,7 @@ static int state_told(struct xfrm_state *x, const struct km_event *event)
 static int policy_told(struct xfrm_policy *xp, int dir,
 		       const struct km_event *event)
 {
+	const struct list_head *bindings;
 	struct bhsec_binding *binding;
 	struct news news = { .event = event->event, .xp = xp, .dir = dir };
 
@@ -229,7 +232,8 @@ static int policy_told(struct xfrm_policy *xp, int dir,
 	}
 	if (!xp->if_id)
 		return 0;
-	list_for_each_entry_rcu(binding, &bhsec_net(xp_net(xp))->bindings, list)
+	bindings = bhsec_bindings_of(xp_net(xp));
+	list_for_each_entry_rcu(binding, bindings, list)
 		if (binding->if_id == xp->if_id)
 			tell(binding, &news);
 	return 0;

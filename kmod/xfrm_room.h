@@ -305,6 +305,7 @@ union bhsec_no_attrs {
 
 extern union bhsec_no_attrs bhsec_no_attrs;
 
+const struct list_head *bhsec_bindings_of(const struct net *net);
 void bhsec_binding_hold(struct bhsec_binding *binding);
 void bhsec_binding_put(struct bhsec_binding *binding);
 void bhsec_binding_queue(struct bhsec_binding *binding);

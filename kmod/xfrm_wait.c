@@ -16,7 +16,6 @@
 #include "esp.h"
 #include "peer.h"
 #include "sa.h"
-#include "underlay.h"
 #include "xfrm_bind.h"
 #include "xfrm_room.h"
 #include "xfrm_sad.h"
@@ -70,9 +69,10 @@ bool bhsec_wait_for_key(struct bhsec_peer *peer, struct sk_buff *skb)
 /* Most often there is none, and what is not ours goes on at once. */
 static bool any_is_behind(struct net *net)
 {
+	const struct list_head *bindings = bhsec_bindings_of(net);
 	const struct bhsec_binding *binding;
 
-	list_for_each_entry_rcu(binding, &bhsec_net(net)->bindings, list)
+	list_for_each_entry_rcu(binding, bindings, list)
 		if (bhsec_binding_is_behind(binding))
 			return true;
 	return false;
@@ -81,9 +81,10 @@ static bool any_is_behind(struct net *net)
 static struct bhsec_binding *binding_of(struct net *net,
 					const struct xfrm_state *x)
 {
+	const struct list_head *bindings = bhsec_bindings_of(net);
 	struct bhsec_binding *binding;
 
-	list_for_each_entry_rcu(binding, &bhsec_net(net)->bindings, list)
+	list_for_each_entry_rcu(binding, bindings, list)
 		if (binding->if_id == x->if_id &&
 		    x->km.state == XFRM_STATE_VALID)
 			return binding;
