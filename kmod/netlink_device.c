@@ -13,6 +13,9 @@
 #include "underlay.h"
 #include "xfrm_bind.h"
 
+/* Of a dump, held at once; a message has room for about as many. */
+#define DUMP_AT_ONCE 32
+
 static struct bhsec_device *device_of(struct genl_info *info)
 {
 	return bhsec_nl_device(genl_info_net(info),
@@ -130,36 +133,69 @@ static int dump_device(struct sk_buff *msg, struct netlink_callback *cb,
 	return 0;
 }
 
-/**
- * bhsec_nl_dev_dump - BHSEC_CMD_DEV_GET for all devices of a netns
- * @msg: where the next ones go
- * @cb: the dump; args[0] is the number of the one to go on from
- *
- * The lock of each device nests in rtnl, as in the device's own life.
- *
- * Return: bytes in @msg, 0 at the end, or a negative error.
+/*
+ * The next devices of a dump, held. rtnl is for the list alone: others would wait
+ * for it as long as a device's lock is taken.
  */
-int bhsec_nl_dev_dump(struct sk_buff *msg, struct netlink_callback *cb)
+static unsigned int hold_devices(struct net *net, struct netlink_callback *cb,
+				 struct net_device **devs, unsigned int room)
 {
-	struct net *net = sock_net(msg->sk);
-	struct bhsec_device *bdev;
 	struct net_device *dev;
-	int index = 0, err = 0;
+	unsigned int count = 0;
+	int index = 0;
 
 	rtnl_lock();
 	cb->seq = net->dev_base_seq ?: 1;
 	for_each_netdev(net, dev) {
 		if (!bhsec_is_device(dev) || index++ < cb->args[0])
 			continue;
-		bdev = netdev_priv(dev);
-		mutex_lock(&bdev->lock);
-		err = dump_device(msg, cb, bdev);
-		mutex_unlock(&bdev->lock);
-		if (err)
+		if (count == room)
 			break;
-		cb->args[0] = index;
+		dev_hold(dev);
+		devs[count++] = dev;
 	}
 	rtnl_unlock();
+	return count;
+}
+
+/* As many as there is room for in the message. */
+static int dump_devices(struct sk_buff *msg, struct netlink_callback *cb,
+			struct net_device **devs, unsigned int count)
+{
+	struct bhsec_device *bdev;
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < count; i++) {
+		bdev = netdev_priv(devs[i]);
+		mutex_lock(&bdev->lock);
+		if (!err && !bdev->gone)
+			err = dump_device(msg, cb, bdev);
+		mutex_unlock(&bdev->lock);
+		dev_put(devs[i]);
+		if (!err)
+			cb->args[0]++;
+	}
+	return err;
+}
+
+/**
+ * bhsec_nl_dev_dump - BHSEC_CMD_DEV_GET for all devices of a netns
+ * @msg: where the next ones go
+ * @cb: the dump; args[0] is the number of the one to go on from
+ *
+ * Return: bytes in @msg, 0 at the end, or a negative error.
+ */
+int bhsec_nl_dev_dump(struct sk_buff *msg, struct netlink_callback *cb)
+{
+	struct net_device *devs[DUMP_AT_ONCE];
+	unsigned int count;
+	int err;
+
+	do {
+		count = hold_devices(sock_net(msg->sk), cb, devs, DUMP_AT_ONCE);
+		err = dump_devices(msg, cb, devs, count);
+	} while (!err && count == DUMP_AT_ONCE);
 	return msg->len;
 }
 
