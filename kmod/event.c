@@ -233,21 +233,36 @@ void bhsec_event_refused(struct bhsec_device *bdev, __be32 spi,
 	rcu_read_unlock();
 }
 
-/* Does anybody in the device's netns want to hear of its configuration? */
-static bool is_config_heard(const struct bhsec_device *bdev)
+/* The device's netns, held, if anybody there wants to hear of configuration. */
+static struct net *listening(const struct bhsec_device *bdev)
 {
-	bool heard;
+	struct net *net;
 
 	rcu_read_lock();
-	heard = genl_has_listeners(&bhsec_nl_family, dev_net(bdev->dev),
-				   BHSEC_NL_CONFIG);
+	net = maybe_get_net(dev_net(bdev->dev));
 	rcu_read_unlock();
-	return heard;
+	if (!net || genl_has_listeners(&bhsec_nl_family, net, BHSEC_NL_CONFIG))
+		return net;
+	put_net(net);
+	return NULL;
 }
 
-static struct sk_buff *config_message(u8 cmd,
-				      int (*put)(struct sk_buff *msg, void *object),
-				      void *object)
+/*
+ * What some of those who may listen in a netns lack: they have CAP_NET_ADMIN
+ * there, which for the underlay may be another's.
+ */
+static u32 listeners_lack(const struct bhsec_device *bdev, const struct net *net)
+{
+	const struct net *underlay;
+
+	underlay = rcu_dereference_protected(bdev->underlay,
+					     lockdep_is_held(&bdev->lock));
+	return underlay && underlay->user_ns != net->user_ns ?
+	       BHSEC_PRIVILEGE_UNDERLAY : 0;
+}
+
+static struct sk_buff *config_message(u8 cmd, bhsec_nl_put_t *put, void *object,
+				      u32 lacks)
 {
 	struct sk_buff *msg = genlmsg_new(BHSEC_NL_OBJECT_MAX, GFP_KERNEL);
 	void *header;
@@ -255,7 +270,7 @@ static struct sk_buff *config_message(u8 cmd,
 	if (!msg)
 		return NULL;
 	header = genlmsg_put(msg, 0, 0, &bhsec_nl_family, 0, cmd);
-	if (header && !put(msg, object)) {
+	if (header && !put(msg, object, lacks)) {
 		genlmsg_end(msg, header);
 		return msg;
 	}
@@ -267,23 +282,23 @@ static struct sk_buff *config_message(u8 cmd,
  * No limit: only who may change the configuration brings these about, and who
  * listens would have to ask for all to know what one was about.
  */
-static void notify(struct bhsec_device *bdev, u8 cmd,
-		   int (*put)(struct sk_buff *msg, void *object), void *object)
+static void notify(struct bhsec_device *bdev, u8 cmd, bhsec_nl_put_t *put,
+		   void *object)
 {
 	struct sk_buff *msg;
+	struct net *net;
 
 	lockdep_assert_held(&bdev->lock);
-	if (!is_config_heard(bdev))
+	net = listening(bdev);
+	if (!net)
 		return;
-	msg = config_message(cmd, put, object);
-	rcu_read_lock();
+	msg = config_message(cmd, put, object, listeners_lack(bdev, net));
 	if (msg)
-		genlmsg_multicast_netns(&bhsec_nl_family, dev_net(bdev->dev),
-					msg, 0, BHSEC_NL_CONFIG, GFP_ATOMIC);
+		genlmsg_multicast_netns(&bhsec_nl_family, net, msg, 0,
+					BHSEC_NL_CONFIG, GFP_KERNEL);
 	else
-		genl_set_err(&bhsec_nl_family, dev_net(bdev->dev), 0,
-			     BHSEC_NL_CONFIG, -ENOBUFS);
-	rcu_read_unlock();
+		genl_set_err(&bhsec_nl_family, net, 0, BHSEC_NL_CONFIG, -ENOBUFS);
+	put_net(net);
 }
 
 /**

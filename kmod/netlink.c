@@ -187,6 +187,25 @@ int bhsec_nl_underlay_allowed(struct bhsec_device *bdev, struct sk_buff *skb,
 }
 
 /**
+ * bhsec_nl_lacks - what a reader may not be told
+ * @bdev: the device, locked
+ * @request: the reader's
+ *
+ * Return: BHSEC_PRIVILEGE_* that the reader has not.
+ */
+u32 bhsec_nl_lacks(struct bhsec_device *bdev, struct sk_buff *request)
+{
+	u32 lacks = 0;
+
+	if (!netlink_net_capable(request, CAP_NET_ADMIN))
+		lacks |= BHSEC_PRIVILEGE_DEVICE;
+	/* what was underneath and has gone has no secrets */
+	if (bhsec_nl_underlay_allowed(bdev, request, NULL, NULL) == -EPERM)
+		lacks |= BHSEC_PRIVILEGE_UNDERLAY;
+	return lacks;
+}
+
+/**
  * bhsec_nl_put_stats - put counters into a message
  * @msg: the message
  * @attr: attribute of the nest
@@ -213,13 +232,14 @@ int bhsec_nl_put_stats(struct sk_buff *msg, int attr,
 /**
  * bhsec_nl_reply - answer a request with one object
  * @info: the request
- * @fill: puts the object into the message
+ * @put: puts the object into the message
  * @object: the object
+ * @lacks: BHSEC_PRIVILEGE_* that who asks has not
  *
  * Return: 0 or a negative error.
  */
-int bhsec_nl_reply(struct genl_info *info,
-		   int (*fill)(struct sk_buff *msg, void *object), void *object)
+int bhsec_nl_reply(struct genl_info *info, bhsec_nl_put_t *put, void *object,
+		   u32 lacks)
 {
 	struct sk_buff *msg = nlmsg_new(BHSEC_NL_OBJECT_MAX, GFP_KERNEL);
 	void *header;
@@ -228,7 +248,7 @@ int bhsec_nl_reply(struct genl_info *info,
 		return -ENOMEM;
 	header = genlmsg_put_reply(msg, info, &bhsec_nl_family, 0,
 				   info->genlhdr->cmd);
-	if (!header || fill(msg, object)) {
+	if (!header || put(msg, object, lacks)) {
 		nlmsg_free(msg);
 		return -EMSGSIZE;
 	}

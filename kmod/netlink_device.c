@@ -23,7 +23,7 @@ static struct bhsec_device *device_of(struct genl_info *info)
 			       info->attrs[BHSEC_A_DEVICE_IFNAME], info->extack);
 }
 
-static int put_underlay(struct sk_buff *msg, struct bhsec_device *bdev)
+static int put_underlay(struct sk_buff *msg, struct bhsec_device *bdev, u32 lacks)
 {
 	struct net *underlay;
 	struct net_device *dev;
@@ -46,7 +46,8 @@ static int put_underlay(struct sk_buff *msg, struct bhsec_device *bdev)
 	if (!dev)
 		return nla_put_string(msg, BHSEC_A_DEVICE_REASON,
 				      "the underlay device is gone");
-	err = nla_put_string(msg, BHSEC_A_DEVICE_DEV, dev->name);
+	if (!(lacks & BHSEC_PRIVILEGE_UNDERLAY))
+		err = nla_put_string(msg, BHSEC_A_DEVICE_DEV, dev->name);
 	dev_put(dev);
 	return err;
 }
@@ -70,11 +71,12 @@ static unsigned int count_peers(struct bhsec_device *bdev)
  * bhsec_nl_put_device - put a device into a message
  * @msg: the message
  * @object: the device
+ * @lacks: BHSEC_PRIVILEGE_* that the reader has not
  *
  * Context: may sleep; the device's lock is held.
  * Return: 0 or -EMSGSIZE.
  */
-int bhsec_nl_put_device(struct sk_buff *msg, void *object)
+int bhsec_nl_put_device(struct sk_buff *msg, void *object, u32 lacks)
 {
 	struct bhsec_device *bdev = object;
 	const struct bhsec_settings *settings = bhsec_device_settings(bdev);
@@ -82,7 +84,9 @@ int bhsec_nl_put_device(struct sk_buff *msg, void *object)
 	if (nla_put_u32(msg, BHSEC_A_DEVICE_IFINDEX, bdev->dev->ifindex) ||
 	    nla_put_string(msg, BHSEC_A_DEVICE_IFNAME, bdev->dev->name) ||
 	    nla_put_u16(msg, BHSEC_A_DEVICE_PORT, settings->port) ||
-	    nla_put_u32(msg, BHSEC_A_DEVICE_FWMARK, settings->mark) ||
+	    (lacks && nla_put_u32(msg, BHSEC_A_DEVICE_WITHHELD, lacks)) ||
+	    (!(lacks & BHSEC_PRIVILEGE_UNDERLAY) &&
+	     nla_put_u32(msg, BHSEC_A_DEVICE_FWMARK, settings->mark)) ||
 	    nla_put_u8(msg, BHSEC_A_DEVICE_DSCP, settings->dscp) ||
 	    nla_put_u32(msg, BHSEC_A_DEVICE_DF, settings->df) ||
 	    nla_put_u32(msg, BHSEC_A_DEVICE_WINDOW, settings->window) ||
@@ -92,8 +96,9 @@ int bhsec_nl_put_device(struct sk_buff *msg, void *object)
 	    (!ipv6_addr_any(&settings->local6) &&
 	     nla_put_in6_addr(msg, BHSEC_A_DEVICE_LOCAL6, &settings->local6)))
 		return -EMSGSIZE;
-	if (put_underlay(msg, bdev) || put_doors(msg, bdev) ||
-	    bhsec_binding_put_nl(msg, bdev->binding))
+	if (put_underlay(msg, bdev, lacks) || put_doors(msg, bdev) ||
+	    bhsec_binding_put_nl(msg, bdev->binding,
+				 !(lacks & BHSEC_PRIVILEGE_DEVICE)))
 		return -EMSGSIZE;
 	return bhsec_nl_put_stats(msg, BHSEC_A_DEVICE_STATS, bdev->stats);
 }
@@ -113,7 +118,8 @@ int bhsec_nl_dev_get(struct sk_buff *skb, struct genl_info *info)
 	bdev = device_of(info);
 	if (IS_ERR(bdev))
 		return PTR_ERR(bdev);
-	err = bhsec_nl_reply(info, bhsec_nl_put_device, bdev);
+	err = bhsec_nl_reply(info, bhsec_nl_put_device, bdev,
+			     bhsec_nl_lacks(bdev, skb));
 	bhsec_nl_device_put(bdev);
 	return err;
 }
@@ -125,7 +131,7 @@ static int dump_device(struct sk_buff *msg, struct netlink_callback *cb,
 
 	if (!header)
 		return -EMSGSIZE;
-	if (bhsec_nl_put_device(msg, bdev)) {
+	if (bhsec_nl_put_device(msg, bdev, bhsec_nl_lacks(bdev, cb->skb))) {
 		genlmsg_cancel(msg, header);
 		return -EMSGSIZE;
 	}

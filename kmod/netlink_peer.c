@@ -405,19 +405,20 @@ int bhsec_nl_peer_get(struct sk_buff *skb, struct genl_info *info)
 
 	if (IS_ERR(peer))
 		return PTR_ERR(peer);
-	err = bhsec_nl_reply(info, bhsec_nl_put_peer, peer);
+	err = bhsec_nl_reply(info, bhsec_nl_put_peer, peer,
+			     bhsec_nl_lacks(peer->bdev, skb));
 	bhsec_nl_device_put(peer->bdev);
 	return err;
 }
 
 static int dump_peer(struct sk_buff *msg, struct netlink_callback *cb,
-		     struct bhsec_peer *peer)
+		     struct bhsec_peer *peer, u32 lacks)
 {
 	void *header = bhsec_nl_dump_header(msg, cb, BHSEC_CMD_PEER_GET);
 
 	if (!header)
 		return -EMSGSIZE;
-	if (bhsec_nl_put_peer(msg, peer)) {
+	if (bhsec_nl_put_peer(msg, peer, lacks)) {
 		genlmsg_cancel(msg, header);
 		return -EMSGSIZE;
 	}
@@ -439,14 +440,16 @@ int bhsec_nl_peer_dump(struct sk_buff *msg, struct netlink_callback *cb)
 	struct bhsec_peer *peer;
 	unsigned long id;
 	int err = 0;
+	u32 lacks;
 
 	bdev = bhsec_nl_device(sock_net(msg->sk), attrs[BHSEC_A_PEER_IFINDEX],
 			       attrs[BHSEC_A_PEER_IFNAME], cb->extack);
 	if (IS_ERR(bdev))
 		return PTR_ERR(bdev);
+	lacks = bhsec_nl_lacks(bdev, cb->skb);
 	cb->seq = bdev->generation ?: 1;
 	xa_for_each_start(&bdev->peers_by_id, id, peer, cb->args[0]) {
-		err = dump_peer(msg, cb, peer);
+		err = dump_peer(msg, cb, peer, lacks);
 		if (err)
 			break;
 		cb->args[0] = id + 1;

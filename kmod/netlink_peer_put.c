@@ -53,12 +53,14 @@ static int put_scope(struct sk_buff *msg, const struct bhsec_peer *peer,
 			      dev ? dev->name : number);
 }
 
-static int put_endpoint(struct sk_buff *msg, struct bhsec_peer *peer)
+static int put_endpoint(struct sk_buff *msg, struct bhsec_peer *peer, u32 lacks)
 {
 	const struct bhsec_endpoint *endpoint;
 	int err = 0;
 	u16 port;
 
+	if (lacks & BHSEC_PRIVILEGE_DEVICE)
+		return 0;
 	rcu_read_lock();
 	endpoint = rcu_dereference(peer->endpoint);
 	if (endpoint) {
@@ -68,7 +70,7 @@ static int put_endpoint(struct sk_buff *msg, struct bhsec_peer *peer)
 			      endpoint->is_ipv6 ? 16 : 4, &endpoint->addr);
 		if (!err && peer->encap == BHSEC_ENCAP_UDP)
 			err = nla_put_u16(msg, BHSEC_A_PEER_ENDPOINT_PORT, port);
-		if (!err && endpoint->scope)
+		if (!err && endpoint->scope && !(lacks & BHSEC_PRIVILEGE_UNDERLAY))
 			err = put_scope(msg, peer, endpoint->scope);
 	}
 	rcu_read_unlock();
@@ -119,11 +121,12 @@ static int put_origin(struct sk_buff *msg, const struct bhsec_peer *peer)
  * bhsec_nl_put_peer - put a peer into a message
  * @msg: the message
  * @object: the peer
+ * @lacks: BHSEC_PRIVILEGE_* that the reader has not
  *
  * Context: may sleep; the device's lock is held.
  * Return: 0 or -EMSGSIZE.
  */
-int bhsec_nl_put_peer(struct sk_buff *msg, void *object)
+int bhsec_nl_put_peer(struct sk_buff *msg, void *object, u32 lacks)
 {
 	struct bhsec_peer *peer = object;
 	const struct bhsec_prefixes *local;
@@ -134,12 +137,13 @@ int bhsec_nl_put_peer(struct sk_buff *msg, void *object)
 	    nla_put_string(msg, BHSEC_A_PEER_IFNAME, peer->bdev->dev->name) ||
 	    nla_put_string(msg, BHSEC_A_PEER_NAME, peer->name) ||
 	    nla_put_u32(msg, BHSEC_A_PEER_ENCAP, peer->encap) ||
+	    (lacks && nla_put_u32(msg, BHSEC_A_PEER_WITHHELD, lacks)) ||
 	    put_origin(msg, peer) ||
 	    nla_put_u8(msg, BHSEC_A_PEER_ROAM, peer->roam) ||
 	    nla_put_u8(msg, BHSEC_A_PEER_ENTROPY, peer->entropy) ||
 	    nla_put_u16(msg, BHSEC_A_PEER_KEEPALIVE, peer->keepalive) ||
 	    nla_put_u32(msg, BHSEC_A_PEER_MTU, bhsec_outer_peer_mtu(peer)) ||
-	    put_endpoint(msg, peer) || put_last(msg, peer) ||
+	    put_endpoint(msg, peer, lacks) || put_last(msg, peer) ||
 	    put_path_errors(msg, peer) ||
 	    put_prefixes(msg, BHSEC_A_PEER_SELECTORS, peer->selectors) ||
 	    put_prefixes(msg, BHSEC_A_PEER_LOCAL_SELECTORS, local))

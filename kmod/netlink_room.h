@@ -21,6 +21,9 @@ enum {
 
 extern struct genl_family bhsec_nl_family;
 
+/* Puts an object into a message, but for what needs one of BHSEC_PRIVILEGE_*. */
+typedef int bhsec_nl_put_t(struct sk_buff *msg, void *object, u32 lacks);
+
 struct bhsec_device *bhsec_nl_device(struct net *net,
 				     const struct nlattr *ifindex,
 				     const struct nlattr *ifname,
@@ -35,11 +38,12 @@ int bhsec_nl_underlay_dev(struct bhsec_device *bdev, const struct nlattr *attr,
 			  int *ifindex, struct netlink_ext_ack *extack);
 int bhsec_nl_put_stats(struct sk_buff *msg, int attr,
 		       struct bhsec_stats __percpu *stats);
-int bhsec_nl_put_device(struct sk_buff *msg, void *object);
-int bhsec_nl_put_peer(struct sk_buff *msg, void *object);
-int bhsec_nl_put_sa(struct sk_buff *msg, void *object);
-int bhsec_nl_reply(struct genl_info *info,
-		   int (*fill)(struct sk_buff *msg, void *object), void *object);
+u32 bhsec_nl_lacks(struct bhsec_device *bdev, struct sk_buff *request);
+int bhsec_nl_put_device(struct sk_buff *msg, void *object, u32 lacks);
+int bhsec_nl_put_peer(struct sk_buff *msg, void *object, u32 lacks);
+int bhsec_nl_put_sa(struct sk_buff *msg, void *object, u32 lacks);
+int bhsec_nl_reply(struct genl_info *info, bhsec_nl_put_t *put, void *object,
+		   u32 lacks);
 void *bhsec_nl_dump_header(struct sk_buff *msg, struct netlink_callback *cb,
 			   u8 cmd);
 

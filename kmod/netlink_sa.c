@@ -2,6 +2,7 @@
 /*
  * Netlink requests about SAs.
  */
+#include <linux/capability.h>
 #include <linux/string.h>
 
 #include "aead.h"
@@ -279,15 +280,25 @@ static int put_lifetimes(struct sk_buff *msg, const struct bhsec_sa *sa)
 	return 0;
 }
 
+/* An ICMP error is believed that has them. */
+static int put_numbers(struct sk_buff *msg, struct bhsec_sa *sa, u32 lacks)
+{
+	if (lacks & BHSEC_PRIVILEGE_DEVICE)
+		return 0;
+	return nla_put_u32(msg, BHSEC_A_SA_SPI, be32_to_cpu(sa->spi)) ?:
+	       put_u64(msg, BHSEC_A_SA_SEQ, bhsec_sa_seq(sa));
+}
+
 /**
  * bhsec_nl_put_sa - put an SA into a message, but for its key
  * @msg: the message
  * @object: the SA
+ * @lacks: BHSEC_PRIVILEGE_* that the reader has not
  *
  * Context: may sleep; the device's lock is held.
  * Return: 0 or -EMSGSIZE.
  */
-int bhsec_nl_put_sa(struct sk_buff *msg, void *object)
+int bhsec_nl_put_sa(struct sk_buff *msg, void *object, u32 lacks)
 {
 	struct bhsec_sa *sa = object;
 	struct bhsec_peer *peer = sa->peer;
@@ -299,13 +310,13 @@ int bhsec_nl_put_sa(struct sk_buff *msg, void *object)
 	    nla_put_string(msg, BHSEC_A_SA_PEER, peer->name) ||
 	    nla_put_u32(msg, BHSEC_A_SA_DIRECTION,
 			sa->outbound ? BHSEC_DIRECTION_OUT : BHSEC_DIRECTION_IN) ||
-	    nla_put_u32(msg, BHSEC_A_SA_SPI, be32_to_cpu(sa->spi)) ||
+	    (lacks && nla_put_u32(msg, BHSEC_A_SA_WITHHELD, lacks)) ||
+	    put_numbers(msg, sa, lacks) ||
 	    nla_put_u32(msg, BHSEC_A_SA_CIPHER, sa->cipher) ||
 	    nla_put_u32(msg, BHSEC_A_SA_ORIGIN, sa->borrowed ?
 			BHSEC_ORIGIN_IKE : BHSEC_ORIGIN_HAND) ||
 	    nla_put_u8(msg, BHSEC_A_SA_ESN, sa->esn) ||
 	    nla_put_u32(msg, BHSEC_A_SA_STATE, atomic_read(&sa->state)) ||
-	    put_u64(msg, BHSEC_A_SA_SEQ, bhsec_sa_seq(sa)) ||
 	    put_u64(msg, BHSEC_A_SA_AGE, age) ||
 	    (last && put_u64(msg, sa->outbound ? BHSEC_A_SA_LAST_SENT :
 					       BHSEC_A_SA_LAST_RECEIVED,
@@ -328,24 +339,32 @@ int bhsec_nl_put_sa(struct sk_buff *msg, void *object)
  */
 int bhsec_nl_sa_get(struct sk_buff *skb, struct genl_info *info)
 {
-	struct bhsec_sa *sa = sa_of(info);
+	struct bhsec_sa *sa;
 	int err;
 
+	/* who may not know an SPI could try them all */
+	if (!netlink_net_capable(skb, CAP_NET_ADMIN)) {
+		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[BHSEC_A_SA_SPI],
+				    "to name an SA by its SPI needs CAP_NET_ADMIN");
+		return -EPERM;
+	}
+	sa = sa_of(info);
 	if (IS_ERR(sa))
 		return PTR_ERR(sa);
-	err = bhsec_nl_reply(info, bhsec_nl_put_sa, sa);
+	err = bhsec_nl_reply(info, bhsec_nl_put_sa, sa,
+			     bhsec_nl_lacks(sa->peer->bdev, skb));
 	bhsec_nl_device_put(sa->peer->bdev);
 	return err;
 }
 
 static int dump_sa(struct sk_buff *msg, struct netlink_callback *cb,
-		   struct bhsec_sa *sa)
+		   struct bhsec_sa *sa, u32 lacks)
 {
 	void *header = bhsec_nl_dump_header(msg, cb, BHSEC_CMD_SA_GET);
 
 	if (!header)
 		return -EMSGSIZE;
-	if (bhsec_nl_put_sa(msg, sa)) {
+	if (bhsec_nl_put_sa(msg, sa, lacks)) {
 		genlmsg_cancel(msg, header);
 		return -EMSGSIZE;
 	}
@@ -355,7 +374,7 @@ static int dump_sa(struct sk_buff *msg, struct netlink_callback *cb,
 
 /* SAs of a peer from number args[1] on; 0 when all are in the message. */
 static int dump_peer(struct sk_buff *msg, struct netlink_callback *cb,
-		     struct bhsec_peer *peer)
+		     struct bhsec_peer *peer, u32 lacks)
 {
 	struct bhsec_sa *sa;
 	long number = 0;
@@ -364,7 +383,7 @@ static int dump_peer(struct sk_buff *msg, struct netlink_callback *cb,
 	list_for_each_entry(sa, &peer->sas, list) {
 		if (number++ < cb->args[1])
 			continue;
-		err = dump_sa(msg, cb, sa);
+		err = dump_sa(msg, cb, sa, lacks);
 		if (err)
 			return err;
 		cb->args[1] = number;
@@ -387,6 +406,7 @@ int bhsec_nl_sa_dump(struct sk_buff *msg, struct netlink_callback *cb)
 	struct bhsec_peer *peer;
 	unsigned long id;
 	int err = 0;
+	u32 lacks;
 
 	bdev = bhsec_nl_device(sock_net(msg->sk), attrs[BHSEC_A_SA_IFINDEX],
 			       attrs[BHSEC_A_SA_IFNAME], cb->extack);
@@ -397,6 +417,7 @@ int bhsec_nl_sa_dump(struct sk_buff *msg, struct netlink_callback *cb)
 		bhsec_nl_device_put(bdev);
 		return -ENOENT;
 	}
+	lacks = bhsec_nl_lacks(bdev, cb->skb);
 	cb->seq = bdev->generation ?: 1;
 	xa_for_each_start(&bdev->peers_by_id, id, peer, cb->args[0]) {
 		if (id != cb->args[0]) {
@@ -405,7 +426,7 @@ int bhsec_nl_sa_dump(struct sk_buff *msg, struct netlink_callback *cb)
 		}
 		if (name && nla_strcmp(name, peer->name))
 			continue;
-		err = dump_peer(msg, cb, peer);
+		err = dump_peer(msg, cb, peer, lacks);
 		if (err)
 			break;
 		cb->args[0] = id + 1;

@@ -24,7 +24,8 @@ void bhsec_binding_end(struct bhsec_binding *binding);
 void bhsec_bindings_begin(struct bhsec_net *bnet);
 void bhsec_bindings_end(struct bhsec_net *bnet);
 void bhsec_bindings_retry(const struct bhsec_device *bdev);
-int bhsec_binding_put_nl(struct sk_buff *msg, const struct bhsec_binding *binding);
+int bhsec_binding_put_nl(struct sk_buff *msg, const struct bhsec_binding *binding,
+			 bool whole);
 
 u32 bhsec_bound_reqid(const struct bhsec_bound *bound);
 void bhsec_bound_free(struct bhsec_bound *bound);

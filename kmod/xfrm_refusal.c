@@ -159,18 +159,21 @@ void bhsec_refusals_sweep(struct bhsec_binding *binding, bool all)
 			drop(binding, refusal);
 }
 
-static int put_refusal(struct sk_buff *msg, const struct bhsec_refusal *refusal)
+static int put_refusal(struct sk_buff *msg, const struct bhsec_refusal *refusal,
+		       bool whole)
 {
 	struct nlattr *nest = nla_nest_start(msg, BHSEC_A_DEVICE_REFUSED);
 	int len = refusal->ends.is_ipv6 ? 16 : 4;
 
 	if (!nest ||
-	    (refusal->spi &&
-	     nla_put_u32(msg, BHSEC_A_REFUSED_SPI, be32_to_cpu(refusal->spi))) ||
 	    nla_put_u32(msg, BHSEC_A_REFUSED_REQID, refusal->ends.reqid) ||
-	    nla_put(msg, BHSEC_A_REFUSED_SRC, len, &refusal->ends.src) ||
-	    nla_put(msg, BHSEC_A_REFUSED_DST, len, &refusal->ends.dst) ||
 	    nla_put_string(msg, BHSEC_A_REFUSED_REASON, refusal->reason))
+		return -EMSGSIZE;
+	if (whole &&
+	    ((refusal->spi && nla_put_u32(msg, BHSEC_A_REFUSED_SPI,
+					  be32_to_cpu(refusal->spi))) ||
+	     nla_put(msg, BHSEC_A_REFUSED_SRC, len, &refusal->ends.src) ||
+	     nla_put(msg, BHSEC_A_REFUSED_DST, len, &refusal->ends.dst)))
 		return -EMSGSIZE;
 	nla_nest_end(msg, nest);
 	return 0;
@@ -180,11 +183,13 @@ static int put_refusal(struct sk_buff *msg, const struct bhsec_refusal *refusal)
  * bhsec_binding_put_nl - put a binding into a device's message
  * @msg: the message
  * @binding: the binding, or NULL
+ * @whole: the reader may know SPIs and addresses of what is refused
  *
  * Context: the device's lock is held.
  * Return: 0 or a negative error.
  */
-int bhsec_binding_put_nl(struct sk_buff *msg, const struct bhsec_binding *binding)
+int bhsec_binding_put_nl(struct sk_buff *msg, const struct bhsec_binding *binding,
+			 bool whole)
 {
 	const struct bhsec_refusal *refusal;
 	unsigned int count = 0;
@@ -198,7 +203,7 @@ int bhsec_binding_put_nl(struct sk_buff *msg, const struct bhsec_binding *bindin
 	list_for_each_entry(refusal, &binding->refused, list) {
 		if (count++ == REFUSED_MAX)
 			break;
-		if (put_refusal(msg, refusal))
+		if (put_refusal(msg, refusal, whole))
 			return -EMSGSIZE;
 	}
 	return 0;

@@ -80,6 +80,19 @@ enum bhsec_origin {
 };
 
 /**
+ * enum bhsec_privilege - CAP_NET_ADMIN somewhere, and what of a reply needs
+ *   it.
+ * @BHSEC_PRIVILEGE_DEVICE: In the device's netns; SPIs, sequence numbers and
+ *   endpoints.
+ * @BHSEC_PRIVILEGE_UNDERLAY: In its underlay's netns; names of devices there,
+ *   and the fwmark.
+ */
+enum bhsec_privilege {
+	BHSEC_PRIVILEGE_DEVICE = 1,
+	BHSEC_PRIVILEGE_UNDERLAY = 2,
+};
+
+/**
  * enum bhsec_door - Whether the last datagram was opened where its device
  *   handed it over, or what stood in between: who would have seen it on its
  *   way, or sent it another. It came in by the stack then.
@@ -251,6 +264,7 @@ enum {
 	BHSEC_A_DEVICE_SHARED,
 	BHSEC_A_DEVICE_REFUSED,
 	BHSEC_A_DEVICE_REFUSALS,
+	BHSEC_A_DEVICE_WITHHELD,
 
 	__BHSEC_A_DEVICE_MAX,
 	BHSEC_A_DEVICE_MAX = (__BHSEC_A_DEVICE_MAX - 1)
@@ -277,6 +291,7 @@ enum {
 	BHSEC_A_PEER_PAD,
 	BHSEC_A_PEER_ORIGIN,
 	BHSEC_A_PEER_REQID,
+	BHSEC_A_PEER_WITHHELD,
 
 	__BHSEC_A_PEER_MAX,
 	BHSEC_A_PEER_MAX = (__BHSEC_A_PEER_MAX - 1)
@@ -307,6 +322,7 @@ enum {
 	BHSEC_A_SA_STATS,
 	BHSEC_A_SA_PAD,
 	BHSEC_A_SA_ORIGIN,
+	BHSEC_A_SA_WITHHELD,
 
 	__BHSEC_A_SA_MAX,
 	BHSEC_A_SA_MAX = (__BHSEC_A_SA_MAX - 1)
