@@ -98,7 +98,8 @@ const char help_show[] =
 "  -j, --json  as JSON, with all counters\n"
 "  --stats     the counters of SAs too; with all, those that are zero as well\n"
 "\n"
-"It needs no privilege and prints no keys.\n"
+"It prints no keys, and without CAP_NET_ADMIN no SPIs, sequence numbers and\n"
+"endpoints; all else needs no privilege.\n"
 "\n"
 "Example:\n"
 "  bhsec show bh0 peer bts7 --stats\n";

@@ -56,6 +56,19 @@ static void sentence(const char *format, va_list values)
 }
 
 /**
+ * remark - say what is to be known beside what is done
+ * @format: the sentence
+ */
+void remark(const char *format, ...)
+{
+	va_list values;
+
+	va_start(values, format);
+	sentence(format, values);
+	va_end(values);
+}
+
+/**
  * refuse - say why something is not done
  * @format: the sentence
  *

@@ -14,6 +14,7 @@ void message_at_line(unsigned long line);
 void message_progress(unsigned long lines);
 void message_progress_end(void);
 
+void remark(const char *format, ...) __printf(1, 2);
 /* Both print one sentence and return the status that goes with it. */
 int refuse(const char *format, ...) __printf(1, 2);
 int misuse(const char *format, ...) __printf(1, 2);

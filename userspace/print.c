@@ -28,6 +28,18 @@ uint64_t number_of(const struct nlattr *attr)
 }
 
 /**
+ * is_withheld - may the reader not know something
+ * @withheld: the attribute that says what the reader lacks, or NULL
+ * @privilege: BHSEC_PRIVILEGE_*
+ *
+ * Return: true if so.
+ */
+bool is_withheld(const struct nlattr *withheld, uint32_t privilege)
+{
+	return withheld && number_of(withheld) & privilege;
+}
+
+/**
  * print_number - a number
  * @out: the result
  * @word: its word

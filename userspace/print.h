@@ -3,6 +3,7 @@
 #define BHSEC_PRINT_H
 
 #include <libmnl/libmnl.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "names.h"
@@ -10,6 +11,7 @@
 
 uint64_t number_of(const struct nlattr *attr);
 
+bool is_withheld(const struct nlattr *withheld, uint32_t privilege);
 void print_number(struct output *out, const char *word,
 		  const struct nlattr *attr);
 void print_name(struct output *out, const char *word, const struct nlattr *attr,

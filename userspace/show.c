@@ -113,6 +113,17 @@ static uint64_t count_peers(const struct nl_records *devices)
 	return count;
 }
 
+/* Once, beside the result, which is whole but for that. */
+static void tell_withheld(const struct show *show)
+{
+	if (show->withheld & BHSEC_PRIVILEGE_DEVICE)
+		remark("show: SPIs, sequence numbers and endpoints%s are withheld: this needs CAP_NET_ADMIN",
+		       show->withheld & BHSEC_PRIVILEGE_UNDERLAY ?
+		       ", the underlay's devices and fwmark" : "");
+	else if (show->withheld & BHSEC_PRIVILEGE_UNDERLAY)
+		remark("show: the underlay's devices and fwmark are withheld: this needs CAP_NET_ADMIN in its network namespace");
+}
+
 static int show_all(struct show *show)
 {
 	struct nl_records devices = {};
@@ -131,6 +142,7 @@ static int show_all(struct show *show)
 		/* whole JSON even if a refusal made it short */
 		out_array_end(&show->out);
 		out_end(&show->out);
+		tell_withheld(show);
 	}
 	nl_records_free(&devices);
 	identities_free(&show->identities);

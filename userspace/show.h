@@ -16,6 +16,7 @@
  * @device: its name, NULL for all
  * @peer: its name, NULL for all
  * @stats: which counters to print
+ * @withheld: BHSEC_PRIVILEGE_* that the reader lacks
  * @count: how many peers there are, in all devices
  * @asked: an IKE daemon was asked who its peers are
  * @identities: those that it named
@@ -26,6 +27,7 @@ struct show {
 	const char *device;
 	const char *peer;
 	enum stats stats;
+	uint32_t withheld;
 	uint64_t count;
 	bool asked;
 	struct identities identities;

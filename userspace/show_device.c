@@ -56,7 +56,7 @@ static void print_binding(struct output *out, const struct nlattr **attrs)
 		out_number(out, "refusals", count);
 }
 
-/* The reason is a sentence, so it comes last. */
+/* The reason is a sentence, so it comes last. A policy has no SPI. */
 static void print_refused(struct output *out, const struct nlattr *nest)
 {
 	const struct nlattr *attrs[BHSEC_A_REFUSED_MAX + 1];
@@ -67,7 +67,7 @@ static void print_refused(struct output *out, const struct nlattr *nest)
 	out_word(out, "refused");
 	if (attrs[BHSEC_A_REFUSED_SPI]) {
 		out_hex(out, "spi", number_of(attrs[BHSEC_A_REFUSED_SPI]));
-	} else {
+	} else if (attrs[BHSEC_A_REFUSED_DST]) {
 		out_word(out, "policy");
 		out_none(out, "spi", NULL);
 	}
@@ -101,7 +101,8 @@ void print_device_settings(struct output *out, const struct nlattr **attrs)
 	if (attrs[BHSEC_A_DEVICE_DEV])
 		out_string(out, "dev",
 			   mnl_attr_get_str(attrs[BHSEC_A_DEVICE_DEV]));
-	else
+	else if (!is_withheld(attrs[BHSEC_A_DEVICE_WITHHELD],
+			      BHSEC_PRIVILEGE_UNDERLAY))
 		out_none(out, "dev", "any");
 	if (attrs[BHSEC_A_DEVICE_FWMARK])
 		out_hex(out, "fwmark", number_of(attrs[BHSEC_A_DEVICE_FWMARK]));
@@ -125,6 +126,8 @@ void print_device(struct show *show, const struct nlmsghdr *nlh)
 	struct output *out = &show->out;
 
 	nl_attrs(nlh, attrs, BHSEC_A_DEVICE_MAX);
+	if (attrs[BHSEC_A_DEVICE_WITHHELD])
+		show->withheld |= number_of(attrs[BHSEC_A_DEVICE_WITHHELD]);
 	out_line(out, 0);
 	print_device_settings(out, attrs);
 	if (is_told(show, attrs[BHSEC_A_DEVICE_NO_SA]))

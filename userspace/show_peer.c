@@ -57,7 +57,8 @@ void print_sa_settings(struct output *out, const struct nlattr **attrs)
 	out_named(out, "direction", NULL,
 		  names_word(&direction_names,
 			     number_of(attrs[BHSEC_A_SA_DIRECTION])));
-	out_hex(out, "spi", number_of(attrs[BHSEC_A_SA_SPI]));
+	if (attrs[BHSEC_A_SA_SPI])
+		out_hex(out, "spi", number_of(attrs[BHSEC_A_SA_SPI]));
 	print_name(out, "cipher", attrs[BHSEC_A_SA_CIPHER], &cipher_names);
 	if (attrs[BHSEC_A_SA_ESN])
 		out_switch(out, "esn", number_of(attrs[BHSEC_A_SA_ESN]));
@@ -95,7 +96,8 @@ static void print_endpoint(struct output *out, const struct nlattr **attrs)
 
 	if (attr_endpoint(attrs, text))
 		out_string(out, "endpoint", text);
-	else
+	else if (!is_withheld(attrs[BHSEC_A_PEER_WITHHELD],
+			      BHSEC_PRIVILEGE_DEVICE))
 		out_none(out, "endpoint", "none");
 }
 
@@ -144,6 +146,8 @@ static unsigned int problems_of(const struct row *row,
 	if (selectors && !mnl_attr_get_payload_len(selectors))
 		problems |= NO_SELECTORS;
 	if (!attrs[BHSEC_A_PEER_ENDPOINT_ADDR] &&
+	    !is_withheld(attrs[BHSEC_A_PEER_WITHHELD],
+			 BHSEC_PRIVILEGE_DEVICE) &&
 	    !number_of(attrs[BHSEC_A_PEER_ROAM]))
 		problems |= NO_ENDPOINT;
 	for (i = 0; i < row->count; i++)
@@ -175,7 +179,8 @@ static const char *find_identity(const struct identities *ids,
 
 	for (i = 0; i < row->count && !name; i++) {
 		spi = nl_find(row->sa[i], BHSEC_A_SA_SPI);
-		name = identities_find(ids, reqid, mnl_attr_get_u32(spi));
+		if (spi)
+			name = identities_find(ids, reqid, mnl_attr_get_u32(spi));
 	}
 	return name;
 }
