@@ -1,11 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
 """What root, an unprivileged user, and the root of a user namespace that was
-given a device may read and write."""
+given a device may read and write, and what they hear."""
 
 import base64
+import contextlib
+import errno
 
 from lib import *
+from libnetlink import *
 
 NOBODY = 65534
 a, b = Ns("a"), Ns("b")
@@ -80,13 +83,84 @@ def as_nobody(ns, command):
                    "--clear-groups", *command], check=False)
 
 
-@case("anybody reads settings, peers, SAs and counters")
+def without_proof(devices):
+    """What nobody sees: what an ICMP error is believed by, and the underlay's."""
+    for device in devices:
+        device.pop("dev"), device.pop("fwmark")
+        for peer in device["peers"]:
+            peer.pop("endpoint")
+            for sa in peer["sas"]:
+                sa.pop("spi"), sa.pop("seq")
+    return devices
+
+
+@contextlib.contextmanager
+def as_user(number):
+    """This process, as far as privileges go."""
+    os.seteuid(number)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@case("anybody reads settings, names, states, ages and counters, and what is "
+      "withheld is said once")
 def _():
     result = as_nobody(a, ["bhsec", "show", "-j"])
     check_equal(result.returncode, 0, f"exit status ({result.stderr})")
     seen = view(json.loads(result.stdout))
     check(seen[0]["peers"][0]["sas"], "no SA is seen")
-    check_equal(seen, view(a.show()), "what is seen, beside root's view")
+    check_equal(seen, without_proof(view(a.show())),
+                "what is seen, beside root's view")
+    for args in ("-j",), (), ("--stats",), (t.dev, "peer", t.peer):
+        result = as_nobody(a, ["bhsec", "show", *args])
+        check_equal(len(result.stderr.splitlines()), 1, result.stderr)
+        for word in "SPIs", "endpoints", "fwmark", "withheld", "CAP_NET_ADMIN":
+            check(word in result.stderr, f"{word} in {result.stderr}")
+        for secret in (f"{t.spi_in:#x}", f"{t.spi_out}", t.b_outer, "fwmark",
+                       "endpoint", " seq "):
+            check(secret not in result.stdout, f"{secret} in {result.stdout}")
+    check_equal(a.cli("show").stderr, "", "what root is told beside")
+
+
+@case("netlink's answers hold nothing of it either")
+def _():
+    reader = Genl(a)
+    secrets_of = [struct.pack("=I", t.spi_in), struct.pack("=I", t.spi_out),
+                  socket.inet_aton(t.b_outer)]
+
+    def answers():
+        replies = [reader.request(command, pairs, flags)[0]
+                   for command, pairs, flags in (
+                       ("dev-get", [], NLM_F_DUMP),
+                       ("peer-get", [("ifname", t.dev)], NLM_F_DUMP),
+                       ("peer-get", [("ifname", t.dev), ("name", t.peer)],
+                        NLM_F_ACK),
+                       ("sa-get", [("ifname", t.dev)], NLM_F_DUMP))]
+        check_equal([reply.errno for reply in replies], [0] * 4, "errors")
+        return b"".join(body for reply in replies for _, body in reply.messages)
+    whole = answers()
+    check(all(secret in whole for secret in secrets_of), "root's view")
+    with as_user(NOBODY):
+        part = answers()
+    check(len(part) > len(whole) / 2, "there is little left")
+    check(not any(secret in part for secret in secrets_of), "a secret is told")
+
+
+@case("an unprivileged user cannot try SPIs")
+def _():
+    reader = Genl(a)
+    for spi in t.spi_in, t.spi_in ^ 1:
+        try:
+            with as_user(NOBODY):
+                reader.do("sa-get", ifname=t.dev, peer=t.peer, direction=0,
+                          spi=spi)
+            raise Failure(f"SPI {spi} was looked for")
+        except OSError as error:
+            check_equal((error.errno, error.strerror),
+                        (errno.EPERM,
+                         "to name an SA by its SPI needs CAP_NET_ADMIN"), "error")
 
 
 @case("an unprivileged user changes nothing")
@@ -131,11 +205,11 @@ class Container:
         self.process.wait()
 
 
-def in_container(function):
+def in_container(function, more=""):
     """With a second device of a's underlay moved into a container."""
     a.ip("link add bh9 type bhsec\n")
     a.bhsec("peer add bh9 b endpoint 192.0.2.9 selectors 10.9.0.0/16\n"
-            + Sa(spi=0x7777).bhsec("bh9", "b", "in"))
+            + Sa(spi=0x7777).bhsec("bh9", "b", "in") + more)
     container = Container()
     try:
         a.ip(f"link set bh9 netns {container.pid}\n")
@@ -167,6 +241,69 @@ def _():
             result = container.run(words(line, dev="bh9", spi=0x7777))
             check_equal(result.returncode, 0, f"{line}: {result.stderr}")
     in_container(test)
+
+
+class Within(Ns):
+    """A namespace that somebody else has made."""
+
+    def __init__(self, pid):
+        self.fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
+        self.stack = threading.local()
+
+
+HOST_DEV, HOST_MARK, HOST_LINK = "hostdev0", 0x1abcde, "fe80::77"
+
+
+def host_like(text, what):
+    for secret in HOST_DEV, str(HOST_MARK), f"{HOST_MARK:#x}":
+        check(secret not in text, f"{what}: {secret} in {text}")
+
+
+def moved_with_secrets(function):
+    """A device in a container that leaves by a device of the host's."""
+    a.ip(f"link add {HOST_DEV} type dummy\nlink set {HOST_DEV} up\n")
+    try:
+        in_container(function, f"set bh9 dev {HOST_DEV} fwmark {HOST_MARK}\n"
+                     f"peer add bh9 c endpoint {HOST_LINK}%{HOST_DEV}\n")
+    finally:
+        a.ip(f"link del {HOST_DEV}\n")
+
+
+@case("a container's root sees all of its device but the host's names and mark")
+def _():
+    def test(container):
+        result = container.run(["bhsec", "show", "-j"])
+        check_equal(result.returncode, 0, "exit status")
+        host_like(result.stdout, "JSON")
+        one_line = result.stderr.splitlines()
+        check(len(one_line) == 1 and "underlay" in one_line[0] and
+              "SPI" not in one_line[0], result.stderr)
+        device, = json.loads(result.stdout)
+        check(not {"dev", "fwmark"} & set(device), device)
+        peers = {peer["name"]: peer for peer in device["peers"]}
+        check_equal([peers["b"]["sas"][0]["spi"], peers["b"]["endpoint"],
+                     peers["c"]["endpoint"].startswith(f"[{HOST_LINK}]")],
+                    [0x7777, "192.0.2.9:4500", True], "what it sees")
+        host_like(container.run(["bhsec", "show"]).stdout, "text")
+    moved_with_secrets(test)
+
+
+@case("nor does it hear them")
+def _():
+    def test(container):
+        ears = Genl(Within(container.pid))
+        ears.join("config")
+        check_equal(container.run(["bhsec", "set", "bh9", "window", "77"])
+                    .returncode, 0, "exit status")
+        container.run(["bhsec", "peer", "set", "bh9", "c", "keepalive", "9"])
+        for wanted in "dev-set-ntf", "peer-set-ntf":
+            name, found = ears.change(PATIENCE)
+            check_equal(name, wanted, "change")
+            host_like(repr(found), wanted)
+            check_equal(found["withheld"], 2, "what is withheld")
+        check_equal(found["endpoint-addr"],
+                    ipaddress.ip_address(HOST_LINK).packed, "endpoint")
+    moved_with_secrets(test)
 
 
 @case("a container's root does not see the underlay's own devices")
