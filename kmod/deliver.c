@@ -85,7 +85,7 @@ static void drop_landed(struct net_device *dev, struct list_head *list)
 
 	list_for_each_entry_safe(skb, next, list, list) {
 		skb_list_del_init(skb);
-		DEV_STATS_INC(dev, rx_dropped);
+		dev_core_stats_rx_dropped_inc(dev);
 		kfree_skb(skb);
 	}
 }
@@ -151,8 +151,8 @@ static void drop_all(struct bhsec_sa *sa, struct sk_buff *list,
 
 	skb_list_walk_safe(list, skb, next) {
 		skb_mark_not_on_list(skb);
-		DEV_STATS_INC(sa->peer->bdev->dev, rx_dropped);
-		bhsec_sa_count(sa, counter, 1, 0);
+		dev_core_stats_rx_dropped_inc(sa->peer->bdev->dev);
+		bhsec_sa_count_drops(sa, counter, 1);
 		kfree_skb(skb);
 	}
 }
@@ -162,7 +162,7 @@ static void count_received(struct bhsec_sa *sa, unsigned int count,
 {
 	struct pcpu_sw_netstats *tstats = this_cpu_ptr(sa->peer->bdev->dev->tstats);
 
-	bhsec_sa_count(sa, BHSEC_A_STATS_RX_PACKETS, count, bytes);
+	bhsec_sa_count(sa, count, bytes);
 	u64_stats_update_begin(&tstats->syncp);
 	u64_stats_add(&tstats->rx_packets, count);
 	u64_stats_add(&tstats->rx_bytes, bytes);
@@ -198,7 +198,7 @@ void bhsec_deliver(struct bhsec_sa *sa, struct sk_buff *list)
 			count_received(sa, 1, len);
 			deliver(landing, skb);
 		} else if (gro_cells_receive(&bdev->cells, skb) == NET_RX_DROP) {
-			bhsec_sa_count(sa, BHSEC_A_STATS_BACKLOG, 1, 0);
+			bhsec_sa_count_drops(sa, BHSEC_A_STATS_BACKLOG, 1);
 		} else {
 			bytes += len;
 			count++;

@@ -239,7 +239,6 @@ static const struct device_type bhsec_device_type = { .name = KBUILD_MODNAME };
 static void bhsec_free(struct bhsec_device *bdev)
 {
 	kfree(rcu_dereference_protected(bdev->settings, 1));
-	free_percpu(bdev->stats);
 	bhsec_free_tstats(bdev->dev);
 	rhashtable_destroy(&bdev->peers);
 	xa_destroy(&bdev->peers_by_id);
@@ -305,13 +304,9 @@ static int bhsec_create(struct net *underlay, struct net_device *dev)
 	err = rhashtable_init(&bdev->peers, &bhsec_peer_table_params);
 	if (err)
 		goto free_settings;
-	err = -ENOMEM;
-	bdev->stats = bhsec_stats_alloc();
-	if (!bdev->stats)
-		goto destroy_peers;
 	err = bhsec_alloc_tstats(dev);
 	if (err)
-		goto free_stats;
+		goto destroy_peers;
 	err = register_netdevice(dev);
 	if (err)
 		goto free_tstats;
@@ -320,8 +315,6 @@ static int bhsec_create(struct net *underlay, struct net_device *dev)
 
 free_tstats:
 	bhsec_free_tstats(dev);
-free_stats:
-	free_percpu(bdev->stats);
 destroy_peers:
 	rhashtable_destroy(&bdev->peers);
 free_settings:

@@ -58,7 +58,7 @@ struct bhsec_settings {
  * @live_sas: all SAs, under @lock
  * @binding: to an if_id, or NULL; under @lock
  * @cells: where TCP waits for NAPI, so that GRO sees it
- * @stats: drops that belong to no peer
+ * @drops: those that belong to no peer
  * @limits: rate limits of events, by BHSEC_EVENT_*
  */
 struct bhsec_device {
@@ -78,7 +78,7 @@ struct bhsec_device {
 	unsigned int live_sas;
 	struct bhsec_binding *binding;
 	struct gro_cells cells;
-	struct bhsec_stats __percpu *stats;
+	struct bhsec_drops drops;
 	struct bhsec_event_limit limits[BHSEC_EVENT_LIMITED];
 };
 

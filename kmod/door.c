@@ -51,7 +51,7 @@ static void audit_unknown(const struct sk_buff *skb,
 	struct ip_esp_hdr esp = {};
 
 	skb_copy_bits(skb, 0, &esp, min_t(int, skb->len, sizeof(esp)));
-	bhsec_stats_add(bhsec_net(net)->stats, BHSEC_A_STATS_NO_SA, 1, 0);
+	bhsec_traffic_add(bhsec_net(net)->no_sa, 1, 0);
 	bhsec_event(BHSEC_EVENT_NO_SA, net, NULL, esp.spi, ntohl(esp.seq_no),
 		    arrival);
 }

@@ -33,7 +33,7 @@
 
 /**
  * struct batch - datagrams of one SA that came together
- * @sa: the SA; who handles the batch is one of its users
+ * @sa: the SA
  * @arrival: the outer packet that they came in
  * @raised: the highest sequence number that raised the top of the window, or 0
  */
@@ -74,8 +74,9 @@ static void drop(struct batch *batch, struct sk_buff *skb, unsigned int counter)
 	struct bhsec_sa *sa = batch->sa;
 	struct net *underlay = rcu_dereference(sa->peer->bdev->underlay);
 
-	DEV_STATS_INC(sa->peer->bdev->dev, rx_dropped);
-	bhsec_sa_count(sa, counter, 1, 0);
+	/* anybody can send what is dropped here, from many CPUs at one peer */
+	dev_core_stats_rx_dropped_inc(sa->peer->bdev->dev);
+	bhsec_sa_count_drops(sa, counter, 1);
 	if (event_of[counter] && underlay)
 		bhsec_event(event_of[counter], underlay, sa, sa->spi,
 			    datagram(skb)->seq, batch->arrival);
@@ -435,22 +436,22 @@ static struct bhsec_sa *addressee(const struct sk_buff *skb, __be32 spi,
 	       came_to(arrival, settings) ? sa : NULL;
 }
 
-/* Why none of an SA's datagrams can be taken; 0 for a user of the SA. */
-static unsigned int enter(struct bhsec_sa *sa,
-			  const struct bhsec_arrival *arrival)
+/* Why none of an SA's datagrams can be taken, 0 if they can. */
+static unsigned int objection(const struct bhsec_sa *sa,
+			      const struct bhsec_arrival *arrival)
 {
 	if (!netif_running(sa->peer->bdev->dev))
 		return BHSEC_A_STATS_DOWN;
 	if (arrival->encap != READ_ONCE(sa->encap))
 		return BHSEC_A_STATS_ENCAP;
-	return bhsec_sa_enter(sa);
+	return bhsec_sa_ended(sa);
 }
 
 static void take(struct bhsec_sa *sa, struct sk_buff *list,
 		 const struct bhsec_arrival *arrival)
 {
 	struct batch batch = { .sa = sa, .arrival = arrival };
-	unsigned int counter = enter(sa, arrival);
+	unsigned int counter = objection(sa, arrival);
 	struct sk_buff *skb;
 
 	for (skb = list; skb; skb = skb->next) {
@@ -465,7 +466,6 @@ static void take(struct bhsec_sa *sa, struct sk_buff *list,
 	list = sift(&batch, list, open);
 	if (list)
 		post(&batch, list);
-	bhsec_sa_leave(sa);
 }
 
 /**

@@ -65,7 +65,7 @@ static void count_drops(struct bhsec_sa *sa, unsigned int counter,
 			unsigned int count)
 {
 	DEV_STATS_ADD(sa->peer->bdev->dev, tx_dropped, count);
-	bhsec_sa_count(sa, counter, count, 0);
+	bhsec_sa_count_drops(sa, counter, count);
 }
 
 static void drop(struct bhsec_sa *sa, struct sk_buff *skb, unsigned int counter)
@@ -187,7 +187,7 @@ static void send(struct bhsec_sa *sa, const struct bhsec_outer *outer,
 		kfree_skb_list(list->first);
 		return;
 	}
-	bhsec_sa_count(sa, BHSEC_A_STATS_TX_PACKETS, list->count, list->bytes);
+	bhsec_sa_count(sa, list->count, list->bytes);
 	dev_sw_netstats_tx_add(sa->peer->bdev->dev, list->count, list->bytes);
 	bhsec_keepalive_sent(sa->peer);
 	bhsec_train_send(underlay, sa, outer, list->first, list->count);
@@ -200,11 +200,10 @@ static void post(struct bhsec_aead_op *op, int err, struct datagrams *list)
 	struct sk_buff *skb = op->skb;
 
 	bhsec_aead_op_finish(op, sa->esn);
-	if (likely(!err)) {
+	if (likely(!err))
 		append(list, skb, op->inner_len);
-	} else {
+	else
 		drop(sa, skb, BHSEC_A_STATS_CRYPTO);
-	}
 	bhsec_aead_op_put(op);
 }
 
@@ -296,7 +295,7 @@ static void seal_all(struct bhsec_sa *sa, struct bhsec_segments *segments,
 
 /**
  * bhsec_esp_out - seal an inner packet and send it
- * @sa: the SA of its class; the caller is a user
+ * @sa: the SA of its class, which has not ended
  * @segments: the inner packet's, which fit; none is read yet
  * @inner: what its header says
  * @outer: outer header and route

@@ -28,9 +28,12 @@
  * softirqs off and have nothing inside. So is the lock of a borrowed state; it
  * has its copy's inside, and bhsec_binding.lock for what is told under it.
  *
+ * bhsec_route.lock and bhsec_peer.leaving_lock have nothing inside either; a packet
+ * takes the former where it has looked a route up.
+ *
  * A packet takes no other lock: it finds peer, endpoint and SA under RCU, and
- * becomes a user of the SA (bhsec_sa_enter()) before it goes into the cipher,
- * because it may come out after the grace period.
+ * becomes a user of the SA (bhsec_sa_use()) before it waits in a cipher or a
+ * train, because it may come out after the grace period.
  *
  * An SA holds its peer, a peer its netdev. A netns that is an underlay ends
  * only after the last transform of its SAs.

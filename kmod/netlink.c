@@ -209,12 +209,11 @@ u32 bhsec_nl_lacks(struct bhsec_device *bdev, struct sk_buff *request)
  * bhsec_nl_put_stats - put counters into a message
  * @msg: the message
  * @attr: attribute of the nest
- * @stats: the counters
+ * @sums: the counters, by netlink attribute
  *
  * Return: 0 or -EMSGSIZE.
  */
-int bhsec_nl_put_stats(struct sk_buff *msg, int attr,
-		       struct bhsec_stats __percpu *stats)
+int bhsec_nl_put_stats(struct sk_buff *msg, int attr, const u64 *sums)
 {
 	struct nlattr *nest = nla_nest_start(msg, attr);
 	unsigned int i;
@@ -222,8 +221,7 @@ int bhsec_nl_put_stats(struct sk_buff *msg, int attr,
 	if (!nest)
 		return -EMSGSIZE;
 	for (i = BHSEC_A_STATS_RX_PACKETS; i <= BHSEC_A_STATS_MAX; i++)
-		if (nla_put_u64_64bit(msg, i, bhsec_stats_read(stats, i),
-				      BHSEC_A_STATS_PAD))
+		if (nla_put_u64_64bit(msg, i, sums[i], BHSEC_A_STATS_PAD))
 			return -EMSGSIZE;
 	nla_nest_end(msg, nest);
 	return 0;

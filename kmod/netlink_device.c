@@ -28,6 +28,7 @@ static int put_underlay(struct sk_buff *msg, struct bhsec_device *bdev, u32 lack
 	struct net *underlay;
 	struct net_device *dev;
 	int ifindex = bhsec_device_settings(bdev)->ifindex;
+	u64 no_sa[2] = {};
 	int err = 0;
 
 	underlay = rcu_dereference_protected(bdev->underlay,
@@ -35,9 +36,8 @@ static int put_underlay(struct sk_buff *msg, struct bhsec_device *bdev, u32 lack
 	if (!underlay)
 		return nla_put_string(msg, BHSEC_A_DEVICE_REASON,
 				      BHSEC_UNDERLAY_GONE);
-	if (nla_put_u64_64bit(msg, BHSEC_A_DEVICE_NO_SA,
-			      bhsec_stats_read(bhsec_net(underlay)->stats,
-					       BHSEC_A_STATS_NO_SA),
+	bhsec_traffic_sum(bhsec_net(underlay)->no_sa, no_sa);
+	if (nla_put_u64_64bit(msg, BHSEC_A_DEVICE_NO_SA, no_sa[0],
 			      BHSEC_A_DEVICE_PAD))
 		return -EMSGSIZE;
 	if (!ifindex)
@@ -80,6 +80,7 @@ int bhsec_nl_put_device(struct sk_buff *msg, void *object, u32 lacks)
 {
 	struct bhsec_device *bdev = object;
 	const struct bhsec_settings *settings = bhsec_device_settings(bdev);
+	u64 sums[BHSEC_COUNTERS] = {};
 
 	if (nla_put_u32(msg, BHSEC_A_DEVICE_IFINDEX, bdev->dev->ifindex) ||
 	    nla_put_string(msg, BHSEC_A_DEVICE_IFNAME, bdev->dev->name) ||
@@ -100,7 +101,8 @@ int bhsec_nl_put_device(struct sk_buff *msg, void *object, u32 lacks)
 	    bhsec_binding_put_nl(msg, bdev->binding,
 				 !(lacks & BHSEC_PRIVILEGE_DEVICE)))
 		return -EMSGSIZE;
-	return bhsec_nl_put_stats(msg, BHSEC_A_DEVICE_STATS, bdev->stats);
+	bhsec_drops_sum(&bdev->drops, sums);
+	return bhsec_nl_put_stats(msg, BHSEC_A_DEVICE_STATS, sums);
 }
 
 /**

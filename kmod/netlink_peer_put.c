@@ -130,6 +130,7 @@ int bhsec_nl_put_peer(struct sk_buff *msg, void *object, u32 lacks)
 {
 	struct bhsec_peer *peer = object;
 	const struct bhsec_prefixes *local;
+	u64 sums[BHSEC_COUNTERS] = {};
 
 	local = rcu_dereference_protected(peer->local_selectors,
 					  lockdep_is_held(&peer->bdev->lock));
@@ -148,5 +149,6 @@ int bhsec_nl_put_peer(struct sk_buff *msg, void *object, u32 lacks)
 	    put_prefixes(msg, BHSEC_A_PEER_SELECTORS, peer->selectors) ||
 	    put_prefixes(msg, BHSEC_A_PEER_LOCAL_SELECTORS, local))
 		return -EMSGSIZE;
-	return bhsec_nl_put_stats(msg, BHSEC_A_PEER_STATS, peer->stats);
+	bhsec_peer_sum(peer, sums);
+	return bhsec_nl_put_stats(msg, BHSEC_A_PEER_STATS, sums);
 }

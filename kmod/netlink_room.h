@@ -8,7 +8,6 @@
 
 struct bhsec_device;
 struct bhsec_peer;
-struct bhsec_stats;
 
 /* Multicast groups, in the order of bhsec.yaml. */
 enum {
@@ -36,8 +35,7 @@ int bhsec_nl_underlay_allowed(struct bhsec_device *bdev, struct sk_buff *skb,
 			      struct netlink_ext_ack *extack);
 int bhsec_nl_underlay_dev(struct bhsec_device *bdev, const struct nlattr *attr,
 			  int *ifindex, struct netlink_ext_ack *extack);
-int bhsec_nl_put_stats(struct sk_buff *msg, int attr,
-		       struct bhsec_stats __percpu *stats);
+int bhsec_nl_put_stats(struct sk_buff *msg, int attr, const u64 *sums);
 u32 bhsec_nl_lacks(struct bhsec_device *bdev, struct sk_buff *request);
 int bhsec_nl_put_device(struct sk_buff *msg, void *object, u32 lacks);
 int bhsec_nl_put_peer(struct sk_buff *msg, void *object, u32 lacks);

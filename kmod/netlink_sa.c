@@ -304,6 +304,7 @@ int bhsec_nl_put_sa(struct sk_buff *msg, void *object, u32 lacks)
 	struct bhsec_peer *peer = sa->peer;
 	u32 last = READ_ONCE(sa->last.second);
 	u64 age = bhsec_sa_age(sa);
+	u64 sums[BHSEC_COUNTERS] = {};
 
 	if (nla_put_u32(msg, BHSEC_A_SA_IFINDEX, peer->bdev->dev->ifindex) ||
 	    nla_put_string(msg, BHSEC_A_SA_IFNAME, peer->bdev->dev->name) ||
@@ -327,7 +328,8 @@ int bhsec_nl_put_sa(struct sk_buff *msg, void *object, u32 lacks)
 	    put_u64(msg, BHSEC_A_SA_DSCP_MASK, bhsec_sa_dscp(sa)) :
 	    nla_put_u32(msg, BHSEC_A_SA_WINDOW, sa->replay.window))
 		return -EMSGSIZE;
-	return bhsec_nl_put_stats(msg, BHSEC_A_SA_STATS, sa->stats);
+	bhsec_sa_sum(sa, sums);
+	return bhsec_nl_put_stats(msg, BHSEC_A_SA_STATS, sums);
 }
 
 /**

@@ -32,7 +32,7 @@ static void peer_free(struct work_struct *work)
 	bhsec_endpoint_free(rcu_dereference_protected(peer->endpoint, 1));
 	kfree(peer->selectors);
 	kfree(rcu_dereference_protected(peer->local_selectors, 1));
-	free_percpu(peer->stats);
+	kfree(peer->drops);
 	bhsec_bound_free(peer->bound);
 	dev_put(peer->bdev->dev);
 	kfree(peer);
@@ -190,8 +190,8 @@ static struct bhsec_peer *peer_alloc(struct bhsec_device *bdev, const char *name
 	peer = kzalloc_obj(*peer, GFP_KERNEL_ACCOUNT);
 	if (!peer)
 		return NULL;
-	peer->stats = bhsec_stats_alloc();
-	if (!peer->stats) {
+	peer->drops = kzalloc_obj(*peer->drops, GFP_KERNEL_ACCOUNT);
+	if (!peer->drops) {
 		kfree(peer);
 		return NULL;
 	}
@@ -202,6 +202,8 @@ static struct bhsec_peer *peer_alloc(struct bhsec_device *bdev, const char *name
 	spin_lock_init(&peer->endpoint_lock);
 	bhsec_keepalive_init(peer);
 	INIT_LIST_HEAD(&peer->sas);
+	INIT_LIST_HEAD(&peer->leaving);
+	spin_lock_init(&peer->leaving_lock);
 	refcount_set(&peer->ref, 1);
 	dev_hold(bdev->dev);
 	return peer;
@@ -357,6 +359,69 @@ void bhsec_peer_del(struct bhsec_peer *peer)
 	xa_erase(&bdev->peers_by_id, peer->id);
 	bdev->generation++;
 	bhsec_peer_put(peer);
+}
+
+/**
+ * bhsec_peer_part - an SA of a peer is deleted
+ * @peer: the peer
+ * @sa: the SA; what is in it still counts for the peer
+ *
+ * Context: the device's lock is held.
+ */
+void bhsec_peer_part(struct bhsec_peer *peer, struct bhsec_sa *sa)
+{
+	lockdep_assert_held(&peer->bdev->lock);
+	spin_lock(&peer->leaving_lock);
+	list_move_tail(&sa->list, &peer->leaving);
+	spin_unlock(&peer->leaving_lock);
+}
+
+/**
+ * bhsec_peer_inherit - a deleted SA of a peer goes
+ * @peer: the peer
+ * @sa: the SA, which counts nothing any more
+ *
+ * Context: may sleep.
+ */
+void bhsec_peer_inherit(struct bhsec_peer *peer, struct bhsec_sa *sa)
+{
+	u64 sums[BHSEC_COUNTERS] = {};
+	unsigned int i;
+
+	bhsec_sa_sum(sa, sums);
+	spin_lock(&peer->leaving_lock);
+	for (i = 0; i < ARRAY_SIZE(peer->traffic); i++)
+		peer->traffic[i] += sums[i];
+	for (i = BHSEC_A_STATS_NO_SA; i < BHSEC_COUNTERS; i++)
+		bhsec_drops_add(peer->drops, i, sums[i]);
+	list_del(&sa->list);
+	spin_unlock(&peer->leaving_lock);
+}
+
+/**
+ * bhsec_peer_sum - add what a peer's SAs count and have counted
+ * @peer: the peer
+ * @sums: by netlink attribute, BHSEC_COUNTERS of them
+ *
+ * They count for themselves alone: a packet is counted once.
+ *
+ * Context: may sleep; the device's lock is held.
+ */
+void bhsec_peer_sum(struct bhsec_peer *peer, u64 *sums)
+{
+	const struct bhsec_sa *sa;
+	unsigned int i;
+
+	lockdep_assert_held(&peer->bdev->lock);
+	list_for_each_entry(sa, &peer->sas, list)
+		bhsec_sa_sum(sa, sums);
+	spin_lock(&peer->leaving_lock);
+	list_for_each_entry(sa, &peer->leaving, list)
+		bhsec_sa_sum(sa, sums);
+	for (i = 0; i < ARRAY_SIZE(peer->traffic); i++)
+		sums[i] += peer->traffic[i];
+	bhsec_drops_sum(peer->drops, sums);
+	spin_unlock(&peer->leaving_lock);
 }
 
 /**

@@ -96,7 +96,12 @@ struct bhsec_peer_config {
  * @last: second of the boot clock in which an SA that has gone last received
  *	([0]) or sent ([1]), 0 for never; under the device's lock
  * @path_errors: ICMP errors, by BHSEC_EVENT_ICMP_* from _PORT on
- * @stats: counters; they outlive SAs
+ * @leaving: SAs that are deleted, but may still count what is in them; under
+ *	@leaving_lock
+ * @leaving_lock: the last lock of the way to @leaving and @traffic
+ * @traffic: what SAs counted that have gone, by netlink attribute up to
+ *	BHSEC_A_STATS_TX_BYTES; under @leaving_lock
+ * @drops: theirs, and those of packets that found no SA
  * @ref: one of the table, one of each SA
  * @free_work: frees the peer after a grace period
  */
@@ -125,7 +130,10 @@ struct bhsec_peer {
 	struct hlist_head senders;
 	u32 last[2];
 	atomic64_t path_errors[BHSEC_PATH_ERRORS];
-	struct bhsec_stats __percpu *stats;
+	struct list_head leaving;
+	spinlock_t leaving_lock;
+	u64 traffic[BHSEC_A_STATS_TX_BYTES + 1];
+	struct bhsec_drops *drops;
 	refcount_t ref;
 	struct rcu_work free_work;
 };
@@ -141,6 +149,9 @@ int bhsec_peer_set(struct bhsec_peer *peer, struct bhsec_peer_config *config,
 void bhsec_peer_del(struct bhsec_peer *peer);
 void bhsec_peer_drop_sas(struct bhsec_peer *peer);
 void bhsec_peer_put(struct bhsec_peer *peer);
+void bhsec_peer_part(struct bhsec_peer *peer, struct bhsec_sa *sa);
+void bhsec_peer_inherit(struct bhsec_peer *peer, struct bhsec_sa *sa);
+void bhsec_peer_sum(struct bhsec_peer *peer, u64 *sums);
 u32 bhsec_peer_last(const struct bhsec_peer *peer, bool outbound);
 bool bhsec_peer_is_local(const struct bhsec_peer *peer, const void *addr,
 			 bool is_ipv6);

@@ -61,12 +61,13 @@ u64 bhsec_sa_key_digest(const struct bhsec_sa_config *config)
 static void sa_free(struct work_struct *work)
 {
 	struct bhsec_sa *sa = container_of(to_rcu_work(work), struct bhsec_sa,
-					   free_work);
+					   end_work);
 
-	percpu_ref_exit(&sa->users);
 	bhsec_borrowed_return(sa->borrowed);
+	bhsec_peer_inherit(sa->peer, sa);
 	bhsec_peer_put(sa->peer);
-	free_percpu(sa->stats);
+	kfree(sa->drops);
+	free_percpu(sa->traffic);
 	kvfree(sa->replay.bitmap);
 	kfree(sa);
 }
@@ -74,8 +75,8 @@ static void sa_free(struct work_struct *work)
 static void sa_put(struct bhsec_sa *sa)
 {
 	if (refcount_dec_and_test(&sa->ref)) {
-		INIT_RCU_WORK(&sa->free_work, sa_free);
-		queue_rcu_work(bhsec_workqueue, &sa->free_work);
+		INIT_RCU_WORK(&sa->end_work, sa_free);
+		queue_rcu_work(bhsec_workqueue, &sa->end_work);
 	}
 }
 
@@ -83,7 +84,7 @@ static void sa_put(struct bhsec_sa *sa)
 static void sa_free_transform(struct work_struct *work)
 {
 	struct bhsec_sa *sa = container_of(to_rcu_work(work), struct bhsec_sa,
-					   stop_work);
+					   end_work);
 
 	crypto_free_aead(sa->tfm);
 	sa->tfm = NULL;
@@ -92,13 +93,25 @@ static void sa_free_transform(struct work_struct *work)
 	sa_put(sa);
 }
 
-/* The last packet has left the transform of a stopped SA. */
-static void sa_unused(struct percpu_ref *users)
+/**
+ * bhsec_sa_leave - end what bhsec_sa_use() began
+ * @sa: the SA
+ *
+ * Context: any.
+ */
+void bhsec_sa_leave(struct bhsec_sa *sa)
 {
-	struct bhsec_sa *sa = container_of(users, struct bhsec_sa, users);
+	if (refcount_dec_and_test(&sa->users)) {
+		INIT_WORK(&sa->end_work.work, sa_free_transform);
+		queue_work(bhsec_workqueue, &sa->end_work.work);
+	}
+}
 
-	INIT_RCU_WORK(&sa->stop_work, sa_free_transform);
-	queue_rcu_work(bhsec_workqueue, &sa->stop_work);
+/* Whoever found the SA active has left it, or become a user. */
+static void sa_stopped(struct work_struct *work)
+{
+	bhsec_sa_leave(container_of(to_rcu_work(work), struct bhsec_sa,
+				    end_work));
 }
 
 /*
@@ -110,7 +123,8 @@ static bool sa_stop(struct bhsec_sa *sa, int state)
 	if (atomic_cmpxchg(&sa->state, BHSEC_SA_STATE_ACTIVE, state) !=
 	    BHSEC_SA_STATE_ACTIVE)
 		return false;
-	percpu_ref_kill(&sa->users);
+	INIT_RCU_WORK(&sa->end_work, sa_stopped);
+	queue_rcu_work(bhsec_workqueue, &sa->end_work);
 	return true;
 }
 
@@ -213,18 +227,17 @@ static struct bhsec_sa *sa_alloc(struct bhsec_peer *peer,
 	sa->added = ktime_get_boottime_ns();
 	atomic_set(&sa->state, BHSEC_SA_STATE_ACTIVE);
 	atomic64_set(&sa->seq, config->seq);
+	refcount_set(&sa->users, 1);
 	refcount_set(&sa->ref, 2);
+	INIT_LIST_HEAD(&sa->list);
 	INIT_DELAYED_WORK(&sa->clock, sa_clock);
 
-	sa->stats = bhsec_stats_alloc();
-	if (!sa->stats)
+	sa->traffic = bhsec_traffic_alloc();
+	if (!sa->traffic)
 		goto free_sa;
 	err = sa_init_replay(sa, config);
 	if (err)
-		goto free_stats;
-	err = percpu_ref_init(&sa->users, sa_unused, 0, GFP_KERNEL_ACCOUNT);
-	if (err)
-		goto free_replay;
+		goto free_traffic;
 	sa->tfm = bhsec_aead_alloc(config->cipher, config->esn, config->key,
 				   extack);
 	if (IS_ERR(sa->tfm)) {
@@ -232,7 +245,7 @@ static struct bhsec_sa *sa_alloc(struct bhsec_peer *peer,
 		NL_SET_BAD_ATTR(extack, config->attrs[err == -ENOENT ?
 						      BHSEC_A_SA_CIPHER :
 						      BHSEC_A_SA_KEY]);
-		goto exit_users;
+		goto free_replay;
 	}
 	sa->peer = peer;
 	refcount_inc(&peer->ref);
@@ -241,12 +254,10 @@ static struct bhsec_sa *sa_alloc(struct bhsec_peer *peer,
 	sa->borrowed = config->borrowed;
 	return sa;
 
-exit_users:
-	percpu_ref_exit(&sa->users);
 free_replay:
 	kvfree(sa->replay.bitmap);
-free_stats:
-	free_percpu(sa->stats);
+free_traffic:
+	free_percpu(sa->traffic);
 free_sa:
 	kfree(sa);
 	return ERR_PTR(err);
@@ -357,7 +368,7 @@ void bhsec_sa_del(struct bhsec_sa *sa)
 	bhsec_underlay_detach(bdev, sa);
 	if (!sa->outbound)
 		bhsec_bindings_retry(bdev);
-	list_del(&sa->list);
+	bhsec_peer_part(sa->peer, sa);
 	cancel_delayed_work_sync(&sa->clock);
 	sa_stop(sa, BHSEC_SA_STATE_EXPIRED);
 	*last = max(*last, READ_ONCE(sa->last.second));
@@ -385,27 +396,48 @@ u64 bhsec_sa_seq(struct bhsec_sa *sa)
 	return seq;
 }
 
-static int state_counter(const struct bhsec_sa *sa)
+/**
+ * bhsec_sa_sum - add what an SA has counted
+ * @sa: the SA
+ * @sums: by netlink attribute, BHSEC_COUNTERS of them
+ *
+ * Context: any.
+ */
+void bhsec_sa_sum(const struct bhsec_sa *sa, u64 *sums)
 {
-	return atomic_read(&sa->state) == BHSEC_SA_STATE_EXHAUSTED ?
-	       BHSEC_A_STATS_EXHAUSTED : BHSEC_A_STATS_EXPIRED;
+	bhsec_traffic_sum(sa->traffic, sums + (sa->outbound ?
+					       BHSEC_A_STATS_TX_PACKETS :
+					       BHSEC_A_STATS_RX_PACKETS));
+	if (READ_ONCE(sa->drops))
+		bhsec_drops_sum(READ_ONCE(sa->drops), sums);
+}
+
+/* The counters of an SA's first drop; of its peer's where there is no memory. */
+static struct bhsec_drops *first_drops(struct bhsec_sa *sa)
+{
+	struct bhsec_drops *drops = kzalloc_obj(*drops, GFP_ATOMIC), *others;
+
+	if (!drops)
+		return sa->peer->drops;
+	others = cmpxchg(&sa->drops, NULL, drops);
+	if (!others)
+		return drops;
+	kfree(drops);
+	return others;
 }
 
 /**
- * bhsec_sa_enter - become a user of the transform
+ * bhsec_sa_count_drops - count what was dropped
  * @sa: the SA
+ * @counter: BHSEC_A_STATS_*, why
+ * @count: packets
  *
- * Context: any; RCU read lock held.
- * Return: 0, to be ended by bhsec_sa_leave(), or the counter that says why the
- * SA is at its end.
+ * Context: any but hard interrupts.
  */
-int bhsec_sa_enter(struct bhsec_sa *sa)
+void bhsec_sa_count_drops(struct bhsec_sa *sa, unsigned int counter,
+			  unsigned int count)
 {
-	if (percpu_ref_tryget_live_rcu(&sa->users))
-		return 0;
-	/* pairs with the change of state in sa_stop(), and what lies before */
-	smp_rmb();
-	return state_counter(sa);
+	bhsec_drops_add(READ_ONCE(sa->drops) ?: first_drops(sa), counter, count);
 }
 
 /*
@@ -441,7 +473,7 @@ static unsigned int spend(struct bhsec_sa *sa, atomic64_t *used,
  *
  * The packet that reaches a hard limit exactly passes, and the SA ends with it.
  *
- * Context: any; a user of the SA.
+ * Context: any.
  * Return: how many lie within the hard limits; they are the first.
  */
 unsigned int bhsec_sa_spend(struct bhsec_sa *sa, unsigned int count,
@@ -471,7 +503,7 @@ unsigned int bhsec_sa_spend(struct bhsec_sa *sa, unsigned int count,
  * A number is used once or not at all: past the limit the counter goes on and
  * is never rolled back (RFC 4303 3.3.3).
  *
- * Context: any; a user of the SA.
+ * Context: RCU read lock held.
  * Return: 0, or the counter that says why there is none.
  */
 int bhsec_sa_reserve(struct bhsec_sa *sa, unsigned int *count,
@@ -493,20 +525,4 @@ int bhsec_sa_reserve(struct bhsec_sa *sa, unsigned int *count,
 		return BHSEC_A_STATS_EXPIRED;
 	bhsec_stamp_now(&sa->last);
 	return 0;
-}
-
-/**
- * bhsec_sa_count - count on an SA and on its peer
- * @sa: the SA
- * @counter: BHSEC_A_STATS_*
- * @count: packets
- * @bytes: as for bhsec_stats_add()
- *
- * Context: softirqs off.
- */
-void bhsec_sa_count(struct bhsec_sa *sa, unsigned int counter,
-		    unsigned int count, unsigned int bytes)
-{
-	bhsec_stats_add(sa->stats, counter, count, bytes);
-	bhsec_stats_add(sa->peer->stats, counter, count, bytes);
 }

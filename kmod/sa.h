@@ -2,7 +2,6 @@
 #ifndef BHSEC_SA_H
 #define BHSEC_SA_H
 
-#include <linux/percpu-refcount.h>
 #include <linux/refcount.h>
 #include <linux/rhashtable.h>
 #include <linux/spinlock.h>
@@ -98,13 +97,15 @@ struct bhsec_sa_mark {
  * @peer: the SA holds a reference
  * @borrowed: the XFRM state that the SA lives by, which has its numbers and
  *	lifetimes; held; NULL for one keyed by hand
- * @tfm: valid for @users
+ * @tfm: valid while @users is not 0
  * @transforms: how many transforms the underlay netns waits for
- * @users: packets on their way through @tfm; killed when the SA stops
+ * @users: one until a grace period after the SA has stopped, and one of each
+ *	packet that stays in it longer than under the RCU read lock
  * @ref: the list's reference, and one as long as @tfm lives
  * @soft: when to tell
  * @hard: when to stop
- * @stats: counters of this SA
+ * @traffic: packets sent, or received, with their inner bytes
+ * @drops: of those that were for this SA; NULL before the first
  * @seq: outbound, the last sequence number reserved; what each packet writes
  *	begins here, in other cache lines than what it reads
  * @last: a packet was sent, or an authentic one received
@@ -115,9 +116,10 @@ struct bhsec_sa_mark {
  * @soft_told: bit 0, the soft event was sent
  * @added: when, in nanoseconds of the boot clock
  * @clock: lifetimes in seconds
- * @list: among the peer's SAs, under the device's lock
- * @stop_work: frees @tfm, which may sleep
- * @free_work: frees the rest after a grace period
+ * @list: among the peer's SAs, under the device's lock; once it is deleted among
+ *	those that still count for the peer, under bhsec_peer.leaving_lock
+ * @end_work: one after the other gives up the first of @users after a grace
+ *	period, frees @tfm, which may sleep, frees the rest after a grace period
  */
 struct bhsec_sa {
 	struct rhash_head in_node;
@@ -140,11 +142,12 @@ struct bhsec_sa {
 	struct bhsec_borrowed *borrowed;
 	struct crypto_aead *tfm;
 	atomic_t *transforms;
-	struct percpu_ref users;
+	refcount_t users;
 	refcount_t ref;
 	struct bhsec_lifetime soft;
 	struct bhsec_lifetime hard;
-	struct bhsec_stats __percpu *stats;
+	struct bhsec_traffic __percpu *traffic;
+	struct bhsec_drops *drops;
 	atomic64_t seq ____cacheline_aligned_in_smp;
 	struct bhsec_stamp last;
 	spinlock_t replay_lock;
@@ -155,8 +158,7 @@ struct bhsec_sa {
 	u64 added;
 	struct delayed_work clock;
 	struct list_head list;
-	struct rcu_work stop_work;
-	struct rcu_work free_work;
+	struct rcu_work end_work;
 };
 
 extern struct workqueue_struct *bhsec_workqueue;
@@ -176,13 +178,36 @@ void bhsec_sa_claim(struct bhsec_sa *sa, u64 list);
 void bhsec_sa_release(struct bhsec_sa *sa);
 u64 bhsec_sa_dscp(const struct bhsec_sa *sa);
 
-int bhsec_sa_enter(struct bhsec_sa *sa);
+void bhsec_sa_leave(struct bhsec_sa *sa);
+void bhsec_sa_sum(const struct bhsec_sa *sa, u64 *sums);
+void bhsec_sa_count_drops(struct bhsec_sa *sa, unsigned int counter,
+			  unsigned int count);
 int bhsec_sa_reserve(struct bhsec_sa *sa, unsigned int *count,
 		     unsigned int unit, unsigned int bytes, u64 *seq);
 unsigned int bhsec_sa_spend(struct bhsec_sa *sa, unsigned int count,
 			    unsigned int unit, unsigned int bytes);
-void bhsec_sa_count(struct bhsec_sa *sa, unsigned int counter,
-		    unsigned int count, unsigned int bytes);
+
+/**
+ * bhsec_sa_ended - may packets be sent or received by an SA
+ * @sa: the SA
+ *
+ * They may until the RCU read lock is released, whatever becomes of the SA
+ * meanwhile. What stays longer is to be a user, see bhsec_sa_use().
+ *
+ * Context: RCU read lock held.
+ * Return: 0, or the counter that says why the SA is at its end.
+ */
+static inline unsigned int bhsec_sa_ended(const struct bhsec_sa *sa)
+{
+	int state = atomic_read(&sa->state);
+
+	if (likely(state == BHSEC_SA_STATE_ACTIVE))
+		return 0;
+	/* pairs with the change of state in sa_stop(), and what lies before */
+	smp_rmb();
+	return state == BHSEC_SA_STATE_EXHAUSTED ?
+	       BHSEC_A_STATS_EXHAUSTED : BHSEC_A_STATS_EXPIRED;
+}
 
 /**
  * bhsec_sa_account - spend packets of the SA's lifetimes, if it has any
@@ -191,7 +216,7 @@ void bhsec_sa_count(struct bhsec_sa *sa, unsigned int counter,
  * @unit: inner bytes of each but the last, which may have less
  * @bytes: inner bytes of all
  *
- * Context: any; a user of the SA.
+ * Context: any.
  * Return: how many lie within the hard limits; they are the first.
  */
 static inline unsigned int bhsec_sa_account(struct bhsec_sa *sa,
@@ -214,25 +239,29 @@ static inline bool bhsec_sa_has_iv(const struct bhsec_sa *sa)
 }
 
 /**
- * bhsec_sa_use - be a user once more
- * @sa: the SA, which the caller is a user of
+ * bhsec_sa_use - be a user for longer than the RCU read lock is held
+ * @sa: the SA; bhsec_sa_ended() has said 0 since that was taken, or the caller
+ *	is a user
  *
- * Context: any.
+ * Context: any; to be ended by bhsec_sa_leave().
  */
 static inline void bhsec_sa_use(struct bhsec_sa *sa)
 {
-	percpu_ref_get(&sa->users);
+	refcount_inc(&sa->users);
 }
 
 /**
- * bhsec_sa_leave - end what bhsec_sa_enter() or bhsec_sa_use() began
+ * bhsec_sa_count - count what was sent or received
  * @sa: the SA
+ * @count: packets
+ * @bytes: inner bytes of all
  *
- * Context: any.
+ * Context: softirqs off.
  */
-static inline void bhsec_sa_leave(struct bhsec_sa *sa)
+static inline void bhsec_sa_count(struct bhsec_sa *sa, unsigned int count,
+				  unsigned int bytes)
 {
-	percpu_ref_put(&sa->users);
+	bhsec_traffic_add(sa->traffic, count, bytes);
 }
 
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Counters per CPU: a packet touches no line that another CPU writes.
+ * Counters: per CPU for what passes, so that a packet touches no line that
+ * another CPU writes; shared for what is dropped.
  */
 #include <linux/cpumask.h>
 #include <linux/gfp.h>
@@ -8,45 +9,60 @@
 #include "stats.h"
 
 /**
- * bhsec_stats_alloc - a set of counters, all zero
+ * bhsec_traffic_alloc - counters of packets, all zero
  *
  * Context: may sleep.
  * Return: the counters, for free_percpu(), or NULL.
  */
-struct bhsec_stats __percpu *bhsec_stats_alloc(void)
+struct bhsec_traffic __percpu *bhsec_traffic_alloc(void)
 {
-	struct bhsec_stats __percpu *stats;
+	struct bhsec_traffic __percpu *traffic;
 	int cpu;
 
-	stats = alloc_percpu_gfp(struct bhsec_stats, GFP_KERNEL_ACCOUNT);
-	if (stats)
+	traffic = alloc_percpu_gfp(struct bhsec_traffic, GFP_KERNEL_ACCOUNT);
+	if (traffic)
 		for_each_possible_cpu(cpu)
-			u64_stats_init(&per_cpu_ptr(stats, cpu)->sync);
-	return stats;
+			u64_stats_init(&per_cpu_ptr(traffic, cpu)->sync);
+	return traffic;
 }
 
 /**
- * bhsec_stats_read - the sum of a counter over all CPUs
- * @stats: the counters
- * @counter: BHSEC_A_STATS_*
+ * bhsec_traffic_sum - add what all CPUs have counted
+ * @traffic: the counters
+ * @sums: where packets are added to, and bytes behind them
  *
  * Context: any.
- * Return: the sum.
  */
-u64 bhsec_stats_read(struct bhsec_stats __percpu *stats, unsigned int counter)
+void bhsec_traffic_sum(struct bhsec_traffic __percpu *traffic, u64 *sums)
 {
+	u64 packets, bytes;
 	unsigned int start;
-	u64 sum = 0, value;
 	int cpu;
 
 	for_each_possible_cpu(cpu) {
-		const struct bhsec_stats *s = per_cpu_ptr(stats, cpu);
+		const struct bhsec_traffic *t = per_cpu_ptr(traffic, cpu);
 
 		do {
-			start = u64_stats_fetch_begin(&s->sync);
-			value = u64_stats_read(&s->value[counter]);
-		} while (u64_stats_fetch_retry(&s->sync, start));
-		sum += value;
+			start = u64_stats_fetch_begin(&t->sync);
+			packets = u64_stats_read(&t->packets);
+			bytes = u64_stats_read(&t->bytes);
+		} while (u64_stats_fetch_retry(&t->sync, start));
+		sums[0] += packets;
+		sums[1] += bytes;
 	}
-	return sum;
+}
+
+/**
+ * bhsec_drops_sum - add drops to sums
+ * @drops: the counters
+ * @sums: by netlink attribute, BHSEC_COUNTERS of them
+ *
+ * Context: any.
+ */
+void bhsec_drops_sum(const struct bhsec_drops *drops, u64 *sums)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(drops->count); i++)
+		sums[BHSEC_A_STATS_NO_SA + i] += atomic64_read(&drops->count[i]);
 }

@@ -2,44 +2,72 @@
 #ifndef BHSEC_STATS_H
 #define BHSEC_STATS_H
 
+#include <linux/atomic.h>
 #include <linux/percpu.h>
 #include <linux/u64_stats_sync.h>
 
 #include "uapi/bhsec.h"
 
+/* One of each netlink attribute, BHSEC_A_STATS_RX_PACKETS and so on. */
+#define BHSEC_COUNTERS (BHSEC_A_STATS_MAX + 1)
+
 /**
- * struct bhsec_stats - one CPU's counters of a peer, an SA or a netns
+ * struct bhsec_traffic - what one CPU has seen of many packets
  * @sync: keeps 64-bit reads whole on 32-bit machines
- * @value: by netlink attribute, BHSEC_A_STATS_RX_PACKETS and so on
+ * @packets: packets
+ * @bytes: inner bytes of these
  */
-struct bhsec_stats {
+struct bhsec_traffic {
 	struct u64_stats_sync sync;
-	u64_stats_t value[BHSEC_A_STATS_MAX + 1];
+	u64_stats_t packets;
+	u64_stats_t bytes;
 };
 
-struct bhsec_stats __percpu *bhsec_stats_alloc(void);
-u64 bhsec_stats_read(struct bhsec_stats __percpu *stats, unsigned int counter);
+/**
+ * struct bhsec_drops - what was dropped, by cause
+ * @count: by netlink attribute, from BHSEC_A_STATS_NO_SA on
+ *
+ * All CPUs share them, for there are many of these and drops are rare.
+ */
+struct bhsec_drops {
+	atomic64_t count[BHSEC_COUNTERS - BHSEC_A_STATS_NO_SA];
+};
+
+struct bhsec_traffic __percpu *bhsec_traffic_alloc(void);
+void bhsec_traffic_sum(struct bhsec_traffic __percpu *traffic, u64 *sums);
+void bhsec_drops_sum(const struct bhsec_drops *drops, u64 *sums);
 
 /**
- * bhsec_stats_add - add to a counter and to the one of bytes beside it
- * @stats: the counters
- * @counter: BHSEC_A_STATS_*, of packets
+ * bhsec_traffic_add - count packets
+ * @traffic: the counters
  * @count: packets
- * @bytes: added to the counter after it; 0 for a counter of drops
+ * @bytes: of all of them
  *
  * Context: softirqs off.
  */
-static inline void bhsec_stats_add(struct bhsec_stats __percpu *stats,
-				   unsigned int counter, unsigned int count,
-				   unsigned int bytes)
+static inline void bhsec_traffic_add(struct bhsec_traffic __percpu *traffic,
+				     unsigned int count, unsigned int bytes)
 {
-	struct bhsec_stats *s = this_cpu_ptr(stats);
+	struct bhsec_traffic *t = this_cpu_ptr(traffic);
 
-	u64_stats_update_begin(&s->sync);
-	u64_stats_add(&s->value[counter], count);
-	if (bytes)
-		u64_stats_add(&s->value[counter + 1], bytes);
-	u64_stats_update_end(&s->sync);
+	u64_stats_update_begin(&t->sync);
+	u64_stats_add(&t->packets, count);
+	u64_stats_add(&t->bytes, bytes);
+	u64_stats_update_end(&t->sync);
+}
+
+/**
+ * bhsec_drops_add - count drops
+ * @drops: the counters
+ * @counter: BHSEC_A_STATS_NO_SA or one after it
+ * @count: packets
+ *
+ * Context: any.
+ */
+static inline void bhsec_drops_add(struct bhsec_drops *drops,
+				   unsigned int counter, u64 count)
+{
+	atomic64_add(count, &drops->count[counter - BHSEC_A_STATS_NO_SA]);
 }
 
 #endif

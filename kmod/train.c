@@ -122,7 +122,7 @@ bool bhsec_train_follows(const struct bhsec_outer *outer)
 /**
  * bhsec_train_send - send datagrams, at the end of this softirq at the latest
  * @net: underlay netns
- * @sa: their SA, which the caller is a user of
+ * @sa: their SA, as for bhsec_sa_use()
  * @outer: their outer header and route
  * @list: datagrams, linked by their next; consumed
  * @count: how many

@@ -68,7 +68,7 @@ struct bhsec_net *bhsec_net(const struct net *net)
 static void net_free(struct bhsec_net *bnet)
 {
 	bhsec_underlay_net_tables_exit(bnet);
-	free_percpu(bnet->stats);
+	free_percpu(bnet->no_sa);
 	kfree(bnet);
 }
 
@@ -84,12 +84,12 @@ static struct bhsec_net *net_alloc(void)
 	bhsec_bindings_begin(bnet);
 	mutex_init(&bnet->lock);
 	bhsec_event_limit_init(&bnet->limit);
-	bnet->stats = bhsec_stats_alloc();
-	if (!bnet->stats)
+	bnet->no_sa = bhsec_traffic_alloc();
+	if (!bnet->no_sa)
 		goto free_net;
 	if (!bhsec_underlay_net_tables_init(bnet))
 		return bnet;
-	free_percpu(bnet->stats);
+	free_percpu(bnet->no_sa);
 free_net:
 	kfree(bnet);
 	return NULL;

@@ -24,7 +24,7 @@ struct netlink_ext_ack;
  * @bindings: of devices to if_ids; RCU, written under @lock
  * @retry: has them all look again at what they have refused
  * @transforms: keyed transforms of SAs; the netns waits for the last one
- * @stats: drops that belong to no SA
+ * @no_sa: datagrams that belong to no SA, without their bytes
  * @limit: rate limit of events that belong to no SA
  * @ending: among those whose netns end with this one
  */
@@ -36,7 +36,7 @@ struct bhsec_net {
 	struct list_head bindings;
 	struct delayed_work retry;
 	atomic_t transforms;
-	struct bhsec_stats __percpu *stats;
+	struct bhsec_traffic __percpu *no_sa;
 	struct bhsec_event_limit limit;
 	struct list_head ending;
 };

@@ -194,7 +194,7 @@ static void touch(struct bhsec_sa *sa)
  * @bytes: inner bytes of all
  * @seq: where the first number goes
  *
- * Context: RCU read lock held, softirqs off; a user of the SA.
+ * Context: RCU read lock held, softirqs off.
  * Return: 0, or the counter that says why there is none.
  */
 int bhsec_borrowed_reserve(struct bhsec_sa *sa, unsigned int *count,
@@ -239,7 +239,7 @@ int bhsec_borrowed_reserve(struct bhsec_sa *sa, unsigned int *count,
  * @bytes: inner bytes of all
  * @top: the highest number among them, if it is above all before; or 0
  *
- * Context: RCU read lock held, softirqs off; a user of the SA.
+ * Context: RCU read lock held, softirqs off.
  * Return: 0, or the counter that says why they cannot be taken.
  */
 int bhsec_borrowed_receive(struct bhsec_sa *sa, unsigned int count,

@@ -178,9 +178,9 @@ static void count_tx_drop(struct bhsec_device *bdev, struct bhsec_peer *peer,
 {
 	DEV_STATS_ADD(bdev->dev, tx_dropped, count);
 	if (sa)
-		bhsec_sa_count(sa, drop, count, 0);
+		bhsec_sa_count_drops(sa, drop, count);
 	else
-		bhsec_stats_add(peer ? peer->stats : bdev->stats, drop, count, 0);
+		bhsec_drops_add(peer ? peer->drops : &bdev->drops, drop, count);
 }
 
 static int xmit_fragment(struct net *net, struct sock *sk, struct sk_buff *skb);
@@ -248,12 +248,12 @@ static void xmit_too_big(struct sk_buff *skb, struct bhsec_sa *sa,
 }
 
 /*
- * Become a user of the SA that carries a DSCP. One that is deleted has lost its
- * place before it ends: who found it there just before looks again, so that a
- * rekey drops nothing. Each turn needs another deletion.
+ * Find the SA that carries a DSCP. One that is deleted has lost its place before
+ * it ends: who found it there just before looks again, so that a rekey drops
+ * nothing. Each turn needs another deletion.
  */
-static unsigned int enter_sa(struct bhsec_peer *peer, unsigned int dscp,
-			     struct bhsec_sa **found)
+static unsigned int find_sa(struct bhsec_peer *peer, unsigned int dscp,
+			    struct bhsec_sa **found)
 {
 	struct bhsec_sa *sa;
 	unsigned int drop;
@@ -261,7 +261,7 @@ static unsigned int enter_sa(struct bhsec_peer *peer, unsigned int dscp,
 	do {
 		sa = rcu_dereference(peer->out[dscp]);
 		*found = sa;
-		drop = sa ? bhsec_sa_enter(sa) : BHSEC_A_STATS_NO_KEY;
+		drop = sa ? bhsec_sa_ended(sa) : BHSEC_A_STATS_NO_KEY;
 	} while (unlikely(drop) && sa != rcu_access_pointer(peer->out[dscp]));
 	return drop;
 }
@@ -317,7 +317,7 @@ static void xmit_inner(struct sk_buff *skb, struct net_device *dev)
 	drop = BHSEC_A_STATS_SELECTOR;
 	if (!bhsec_peer_is_local(peer, inner.src, inner.is_ipv6))
 		goto unreachable;
-	drop = enter_sa(peer, inner.tos >> 2, &sa);
+	drop = find_sa(peer, inner.tos >> 2, &sa);
 	if (drop == BHSEC_A_STATS_NO_KEY) {
 		if (bhsec_wait_for_key(peer, skb))
 			return;
@@ -328,7 +328,7 @@ static void xmit_inner(struct sk_buff *skb, struct net_device *dev)
 
 	drop = choose_outer(peer, skb, &inner, sa, &outer);
 	if (drop)
-		goto unreachable_leave;
+		goto unreachable;
 	mtu = bhsec_outer_inner_max(&outer, &sa->layout);
 	if (segments.unit > mtu) {
 		/*
@@ -342,7 +342,6 @@ static void xmit_inner(struct sk_buff *skb, struct net_device *dev)
 		outer.may_fragment = may_cut && inner.is_ipv6 &&
 				     segments.unit <= IPV6_MIN_MTU;
 		if (!outer.may_fragment) {
-			bhsec_sa_leave(sa);
 			xmit_too_big(skb, sa, &inner, mtu, loops, may_cut);
 			return;
 		}
@@ -351,8 +350,6 @@ static void xmit_inner(struct sk_buff *skb, struct net_device *dev)
 	if (drop == BHSEC_A_STATS_EXPIRED && sa->borrowed &&
 	    bhsec_wait_out(peer, skb))
 		drop = 0;
-unreachable_leave:
-	bhsec_sa_leave(sa);
 	if (!drop)
 		return;
 unreachable:
