@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The anti-replay window (RFC 4303 3.4.3) as a ring of words (RFC 6479).
+ * The anti-replay window (RFC 4303 3.4.3) as a ring of words that is never
+ * shifted, as that of RFC 6479. Where its numbers are as many as its bits, a step
+ * forward enters a word whose upper bits are still the window's oldest: it clears
+ * the bits that it passes, not words, and needs none to spare.
  * Nothing but integers here, so that a userspace test can compile it.
  */
 #include "replay.h"
@@ -21,13 +24,12 @@ static u64 bit_of(u64 seq)
  * bhsec_replay_words - words of bitmap that a window needs
  * @window: width of the window in sequence numbers, at least 1
  *
- * Return: a power of two that holds @window bits wherever the window lies in
- * its words, plus the word that the top is about to enter.
+ * Return: a power of two that holds @window bits.
  */
 u32 bhsec_replay_words(u32 window)
 {
-	u32 need = (window + WORD_BITS - 1) / WORD_BITS + 1;
-	u32 words = 2;
+	u32 need = (window + WORD_BITS - 1) / WORD_BITS;
+	u32 words = 1;
 
 	while (words < need)
 		words *= 2;
@@ -53,7 +55,6 @@ void bhsec_replay_init(struct bhsec_replay *replay, u64 *bitmap, u32 window,
 	replay->bitmap = bitmap;
 	for (i = 0; i <= replay->mask; i++)
 		bitmap[i] = ~0ULL;
-	bitmap[word_of(top) & replay->mask] = bit_of(top) | (bit_of(top) - 1);
 }
 
 /**
@@ -100,6 +101,21 @@ bool bhsec_replay_check(const struct bhsec_replay *replay, u64 seq)
 	return !(replay->bitmap[word_of(seq) & replay->mask] & bit_of(seq));
 }
 
+/* The bits of numbers above the top, up to @seq, are still those of old ones. */
+static void clear_up_to(struct bhsec_replay *replay, u64 seq)
+{
+	u64 bits = ((u64)replay->mask + 1) * WORD_BITS;
+	u64 first = replay->top + 1;
+
+	if (seq - replay->top > bits)
+		first = seq - bits + 1;
+	for (; word_of(first) < word_of(seq);
+	     first = (word_of(first) + 1) * WORD_BITS)
+		replay->bitmap[word_of(first) & replay->mask] &= bit_of(first) - 1;
+	replay->bitmap[word_of(seq) & replay->mask] &=
+		(bit_of(first) - 1) | ~(bit_of(seq) * 2 - 1);
+}
+
 /**
  * bhsec_replay_update - mark an authenticated number as seen
  * @replay: the window
@@ -109,17 +125,12 @@ bool bhsec_replay_check(const struct bhsec_replay *replay, u64 seq)
  */
 bool bhsec_replay_update(struct bhsec_replay *replay, u64 seq)
 {
-	u64 word, ahead, i;
-
 	if (!bhsec_replay_check(replay, seq))
 		return false;
 	if (seq > replay->top) {
-		word = word_of(replay->top);
-		ahead = word_of(seq) - word;
-		if (ahead > replay->mask)
-			ahead = (u64)replay->mask + 1;
-		for (i = 1; i <= ahead; i++)
-			replay->bitmap[(word + i) & replay->mask] = 0;
+		/* the next number sets the only bit that it passes */
+		if (seq - replay->top > 1)
+			clear_up_to(replay, seq);
 		replay->top = seq;
 	}
 	replay->bitmap[word_of(seq) & replay->mask] |= bit_of(seq);

@@ -9,8 +9,7 @@
  * @top: highest number accepted so far, or taken as accepted
  * @window: width in numbers; @top - @window and below are too old
  * @mask: number of words in @bitmap less one; the number is a power of two
- * @bitmap: a ring of words; one word more than @window needs, so that a step
- *	forward clears whole words and never shifts (RFC 6479)
+ * @bitmap: a ring of words, by number
  *
  * The caller serializes all calls on one window.
  */
