@@ -124,4 +124,21 @@ def _():
                     beside[family], few[family], 1.2)
 
 
+@case("a route that changes elsewhere: one packet looks for the way again")
+def _():
+    for family in 4, 6:
+        a = Ns("a")
+        link = veth(a, Ns("b"))
+        link.know_other_end(a)
+        end = link.gateway(a, family)
+        sock = hub(a, end, 1)
+        packet = ip(BEHIND[4], INSIDE[4], 17, bytes(40))
+
+        def send():
+            sock.sendto(packet, ("bh0", ETH_P_IP))
+        before = cost(send)
+        a.ip(f"route add {ipaddress.ip_address(end) + 3} dev {link.if_a}\n")
+        check_ratio(f"IPv{family}", cost(send), before, 1.02)
+
+
 main()
