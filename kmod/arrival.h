@@ -23,6 +23,7 @@
  * @encap: BHSEC_ENCAP_*
  * @is_ipv6: outer family
  * @checksum_ok: the UDP checksum was right, or there is none
+ * @xfrm_next: xfrm is behind the door, and takes what we do not
  *
  * Behind a door nobody reads the outer header in the packet.
  */
@@ -36,6 +37,7 @@ struct bhsec_arrival {
 	u8 encap;
 	bool is_ipv6;
 	bool checksum_ok;
+	bool xfrm_next;
 };
 
 /* Where it waits while a cipher keeps the packet. */
@@ -88,6 +90,7 @@ static inline void bhsec_arrival_note(struct bhsec_arrival *arrival,
 	arrival->sport = uh ? uh->source : 0;
 	arrival->dport = uh ? uh->dest : 0;
 	arrival->checksum_ok = true;
+	arrival->xfrm_next = false;
 }
 
 #endif

@@ -43,6 +43,22 @@ static void note_arrival(struct bhsec_arrival *arrival,
 	bhsec_arrival_note(arrival, skb, uh, slave ?: skb->dev->ifindex);
 }
 
+/* Raw ESP. */
+static void note_raw(struct bhsec_arrival *arrival, const struct sk_buff *skb)
+{
+	note_arrival(arrival, skb, NULL);
+	arrival->xfrm_next = true;
+}
+
+/* The socket has pulled it, and takes the ESP header for the transport's. */
+static void note_daemons(struct bhsec_arrival *arrival,
+			 const struct sk_buff *skb)
+{
+	note_arrival(arrival, skb,
+		     (struct udphdr *)(skb->data - sizeof(struct udphdr)));
+	arrival->xfrm_next = true;
+}
+
 /* RFC 4303 3.4.2. */
 static void audit_unknown(const struct sk_buff *skb,
 			  const struct bhsec_arrival *arrival)
@@ -134,12 +150,11 @@ static int take(struct sk_buff *skb, const struct bhsec_arrival *arrival)
 	       -EINVAL : 0;
 }
 
-/* Raw ESP. */
 static int esp_door(struct sk_buff *skb)
 {
 	struct bhsec_arrival arrival;
 
-	note_arrival(&arrival, skb, NULL);
+	note_raw(&arrival, skb);
 	return take(skb, &arrival);
 }
 
@@ -152,9 +167,7 @@ static int esp_door_input(struct sk_buff *skb, int nexthdr, __be32 spi,
 	/* ESP in TCP comes by here too */
 	if (encap_type != UDP_ENCAP_ESPINUDP)
 		return -EINVAL;
-	/* the socket has pulled it, and takes the ESP header for the transport's */
-	note_arrival(&arrival, skb,
-		     (struct udphdr *)(skb->data - sizeof(struct udphdr)));
+	note_daemons(&arrival, skb);
 	return take(skb, &arrival);
 }
 
@@ -165,9 +178,9 @@ static int esp_door_callback(struct sk_buff *skb, int err)
 }
 
 /*
- * Raw ESP that is not ours: what xfrm takes is its own, the rest is nobody's.
- * It goes on either way, to be counted by xfrm where that is loaded, or to be
- * answered by an ICMP error.
+ * Raw ESP that is not ours: what xfrm takes is its own, and what has an SA of
+ * ours that is in UDP is dropped. The rest is nobody's: it goes on, to be counted
+ * by xfrm where that is loaded, or to be answered by an ICMP error.
  */
 static int unknown_door(struct sk_buff *skb)
 {
@@ -177,16 +190,29 @@ static int unknown_door(struct sk_buff *skb)
 	if (!bhsec_net(dev_net(skb->dev)))
 		return -EINVAL;
 	skb_copy_bits(skb, 0, &spi, sizeof(spi));
-	note_arrival(&arrival, skb, NULL);
-	if (!bhsec_xfrm_takes(skb, spi, &arrival))
-		audit_unknown(skb, &arrival);
+	note_raw(&arrival, skb);
+	if (bhsec_xfrm_takes(skb, spi, &arrival))
+		return -EINVAL;
+	if (bhsec_esp_astray(skb, &arrival))
+		return 0;
+	audit_unknown(skb, &arrival);
 	return -EINVAL;
 }
 
+/* A daemon's socket: what has no SPI of ours is between it and xfrm. */
 static int unknown_door_input(struct sk_buff *skb, int nexthdr, __be32 spi,
 			      int encap_type)
 {
-	return -EINVAL;
+	struct bhsec_arrival arrival;
+
+	if (encap_type != UDP_ENCAP_ESPINUDP)
+		return -EINVAL;
+	skb_copy_bits(skb, 0, &spi, sizeof(spi));
+	if (!bhsec_underlay_find(dev_net(skb->dev), spi))
+		return -EINVAL;
+	note_daemons(&arrival, skb);
+	return !bhsec_xfrm_takes(skb, spi, &arrival) &&
+	       bhsec_esp_astray(skb, &arrival) ? 0 : -EINVAL;
 }
 
 static int unknown4_door_error(struct sk_buff *skb, u32 info)

@@ -419,7 +419,7 @@ static bool came_to(const struct bhsec_arrival *arrival,
 	       !memcmp(&arrival->daddr, &settings->local4, sizeof(__be32));
 }
 
-/* The inbound SA of a datagram, NULL if it is not for us. */
+/* The inbound SA of a datagram's SPI, NULL if it has come elsewhere. */
 static struct bhsec_sa *addressee(const struct sk_buff *skb, __be32 spi,
 				  const struct bhsec_arrival *arrival)
 {
@@ -434,6 +434,48 @@ static struct bhsec_sa *addressee(const struct sk_buff *skb, __be32 spi,
 	settings = rcu_dereference(sa->peer->bdev->settings);
 	return came_by(skb, arrival, settings->ifindex) &&
 	       came_to(arrival, settings) ? sa : NULL;
+}
+
+/*
+ * To an SA keyed by hand xfrm's doors lead raw ESP alone, if it has that: all
+ * else may be for a state of xfrm's that has the same SPI.
+ */
+static bool is_astray(const struct bhsec_sa *sa,
+		      const struct bhsec_arrival *arrival)
+{
+	return arrival->xfrm_next && !sa->borrowed &&
+	       (arrival->encap != BHSEC_ENCAP_ESP || sa->encap != BHSEC_ENCAP_ESP);
+}
+
+/* The SA that takes a datagram, NULL if it is not for us. */
+static struct bhsec_sa *taker(const struct sk_buff *skb, __be32 spi,
+			      const struct bhsec_arrival *arrival)
+{
+	struct bhsec_sa *sa = addressee(skb, spi, arrival);
+
+	return sa && likely(!is_astray(sa, arrival)) ? sa : NULL;
+}
+
+/**
+ * bhsec_esp_astray - drop ESP that came by an encapsulation that its SA has not
+ * @skb: data starts at the ESP header; xfrm has no state for it
+ * @arrival: what the door, which has xfrm behind it, knows of its outer packet
+ *
+ * Context: RCU read lock held, softirqs off.
+ * Return: true if it was such a one, and is consumed.
+ */
+bool bhsec_esp_astray(struct sk_buff *skb, const struct bhsec_arrival *arrival)
+{
+	struct batch batch = {
+		.sa = addressee(skb, spi_of(skb), arrival),
+		.arrival = arrival,
+	};
+
+	if (!batch.sa || !is_astray(batch.sa, arrival))
+		return false;
+	datagram(skb)->seq = seq_of(skb);
+	drop(&batch, skb, BHSEC_A_STATS_ENCAP);
+	return true;
 }
 
 /* Why none of an SA's datagrams can be taken, 0 if they can. */
@@ -486,7 +528,7 @@ struct sk_buff *bhsec_esp_in(struct sk_buff *list,
 	next = spi_of(list);
 	while (list) {
 		spi = next;
-		sa = addressee(list, spi, arrival);
+		sa = taker(list, spi, arrival);
 		ours = list;
 		end = sa ? &ours : rest_end;
 		/* as many as have the same SPI */

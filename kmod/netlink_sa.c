@@ -190,7 +190,26 @@ static int parse_config(struct genl_info *info, struct bhsec_sa_config *config)
 	return err;
 }
 
-static int sa_add(struct genl_info *info)
+/*
+ * By an SA of raw ESP comes what the host's own IPsec would else be asked for,
+ * and what comes by one of a peer that roams says where the host is to send.
+ */
+static int check_underlay(const struct bhsec_peer *peer, struct sk_buff *skb,
+			  struct genl_info *info)
+{
+	const struct nlattr *attr = info->attrs[BHSEC_A_SA_DIRECTION];
+	int err;
+
+	if (is_outbound(info) || (peer->encap == BHSEC_ENCAP_UDP && !peer->roam))
+		return 0;
+	err = bhsec_nl_underlay_allowed(peer->bdev, skb, attr, info->extack);
+	if (err == -EPERM)
+		NL_SET_ERR_MSG_ATTR(info->extack, attr,
+				    "with raw ESP or roam this needs CAP_NET_ADMIN over the underlay");
+	return err;
+}
+
+static int sa_add(struct sk_buff *skb, struct genl_info *info)
 {
 	struct bhsec_sa_config config = {};
 	struct bhsec_peer *peer;
@@ -204,6 +223,8 @@ static int sa_add(struct genl_info *info)
 	config.encap = peer->encap;
 	err = bhsec_nl_by_hand(peer, info->attrs[BHSEC_A_SA_PEER],
 			       info->extack);
+	if (!err)
+		err = check_underlay(peer, skb, info);
 	if (!err)
 		err = parse_config(info, &config);
 	if (!err) {
@@ -223,7 +244,7 @@ static int sa_add(struct genl_info *info)
  */
 int bhsec_nl_sa_add(struct sk_buff *skb, struct genl_info *info)
 {
-	int err = sa_add(info), rem;
+	int err = sa_add(skb, info), rem;
 	struct nlattr *attr;
 
 	/* a request may hold more than the one that was parsed */

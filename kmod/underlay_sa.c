@@ -294,8 +294,9 @@ int bhsec_underlay_publish(struct net *net, struct bhsec_sa *sa,
 		add_sender(sa);
 		return 0;
 	}
-	/* the ESP door takes an SPI that it knows, whatever the peer's encap */
-	if (!sa->borrowed && bhsec_xfrm_has_spi(net, sa->spi)) {
+	/* in UDP it has a port of its own, and in raw ESP comes before xfrm */
+	if (!sa->borrowed && sa->encap == BHSEC_ENCAP_ESP &&
+	    bhsec_xfrm_has_spi(net, sa->spi)) {
 		NL_SET_ERR_MSG(extack, "the kernel's own IPsec has this SPI");
 		return -EEXIST;
 	}

@@ -105,7 +105,7 @@ struct xfrm_state *bhsec_xfrm_state_of(const struct sk_buff *skb, __be32 spi,
 }
 
 /**
- * bhsec_xfrm_takes - has the kernel's SAD an SA for a raw ESP datagram
+ * bhsec_xfrm_takes - has the kernel's SAD an SA for an ESP datagram
  * @skb: the datagram
  * @spi: its SPI, network byte order
  * @arrival: its outer packet

@@ -38,6 +38,11 @@ UNDERLAY = ("port", "dev any", "fwmark", "local ", "if-id", "endpoint", "encap",
             "roam", "entropy")
 
 
+# What their inbound SAs take is the host's, or says where the host sends to.
+REACH_OUT = {"raw": "encap esp endpoint 192.0.2.8",
+             "rover": "roam on endpoint 192.0.2.8", "unknown": ""}
+
+
 def words(line, **kw):
     return ["bhsec", *line.format(**kw).split()]
 
@@ -209,7 +214,9 @@ def in_container(function, more=""):
     """With a second device of a's underlay moved into a container."""
     a.ip("link add bh9 type bhsec\n")
     a.bhsec("peer add bh9 b endpoint 192.0.2.9 selectors 10.9.0.0/16\n"
-            + Sa(spi=0x7777).bhsec("bh9", "b", "in") + more)
+            + Sa(spi=0x7777).bhsec("bh9", "b", "in")
+            + "".join(f"peer add bh9 {name} {options}\n"
+                      for name, options in REACH_OUT.items()) + more)
     container = Container()
     try:
         a.ip(f"link set bh9 netns {container.pid}\n")
@@ -304,6 +311,26 @@ def _():
         check_equal(found["endpoint-addr"],
                     ipaddress.ip_address(HOST_LINK).packed, "endpoint")
     moved_with_secrets(test)
+
+
+@case("a container's root takes no raw ESP and lets no peer roam")
+def _():
+    add = (f"sa add bh9 {{peer}} {{way}} spi {{spi}} cipher aes-gcm-256 "
+           f"key-file {key_file}")
+
+    def test(container):
+        for name in REACH_OUT:
+            before = state(container)
+            line = words(add, peer=name, way="in", spi=new_spi())
+            result = container.run(line)
+            one_sentence(result, f"{line}")
+            check("CAP_NET_ADMIN over the underlay" in result.stderr,
+                  f"{line}: {result.stderr}")
+            check_equal(state(container), before, f"state after {line}")
+            line = words(add, peer=name, way="out", spi=new_spi())
+            result = container.run(line)
+            check_equal(result.returncode, 0, f"{line}: {result.stderr}")
+    in_container(test)
 
 
 @case("a container's root does not see the underlay's own devices")

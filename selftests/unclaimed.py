@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
 """Raw ESP that nobody on the host takes is no_sa and audited (RFC 4303 3.4.2),
-with the kernel's own IPsec loaded or not; what that takes is its own."""
+with the kernel's own IPsec loaded or not; what that takes is its own, also where
+an SA by hand has the same SPI for another encapsulation."""
 
 from lib import *
 from libesp import *
@@ -9,7 +10,7 @@ from libesp import *
 # All that take raw ESP for xfrm, what depends on another before that.
 MODULES = ("esp4_offload", "esp6_offload", "esp4", "esp6", "ip_vti", "ip6_vti",
            "xfrm_interface")
-MARK = 9
+MARK, DAEMON = 9, 4510
 
 a, b = Ns("a"), Ns("b")
 link = veth(a, b)
@@ -17,6 +18,7 @@ link.know_other_end(a)
 link.know_other_end(b)
 a.ip("link add bh0 type bhsec\nlink set bh0 up\n")
 udp_echo(a, "0.0.0.0")
+a.encap_sockets(DAEMON)
 # What is sent after a packet comes after it, where one CPU sends both.
 os.sched_setaffinity(0, {0})
 ways = {f: Tunnel(a, b, link, encap="esp", family=f) for f in (4, 6)}
@@ -105,6 +107,50 @@ def of_vti(f):
     a.ip(f"link del t{f}\nxfrm state flush\n")
 
 
+def moved(t, spi):
+    """What one datagram moves, at a peer and of xfrm's reasons."""
+    def counters():
+        errors = a.xfrm_stat()
+        return {**a.stats("bh0", "p"), "no_sa": a.no_sa("bh0"),
+                **{name: errors.get(name, 0) for name in
+                   ("XfrmInNoStates", "XfrmInStateProtoError")}}
+    before = counters()
+    Wire(t).send(struct.pack("!II", spi, 7) + bytes(60))
+    settle()
+    return difference(before, counters())
+
+
+def same_spi(f, encap):
+    """Not authentic, so xfrm says that its SA has had it."""
+    t = Tunnel(a, b, link, encap=encap, family=f, port=DAEMON)
+    sa = Sa()
+    line = sa.xfrm(t.b_outer, t.a_outer, 5, encap, DAEMON)
+    a.ip(line)
+    a.bhsec(f"peer add bh0 p endpoint {t.b_outer}\n" + sa.bhsec("bh0", "p", "in"))
+    try:
+        check_equal(moved(t, sa.spi), {"XfrmInStateProtoError": 1},
+                    "counters beside a state that was there")
+        a.ip("xfrm state flush\n")
+        check_equal(moved(t, sa.spi), {"encap": 1}, "counters without a state")
+        a.ip(line)
+        check_equal(moved(t, sa.spi), {"XfrmInStateProtoError": 1},
+                    "counters beside a state that came later")
+    finally:
+        a.bhsec("peer del bh0 p\n")
+        a.ip("xfrm state flush\n")
+
+
+def raw_has_one(f):
+    """Only one can take raw ESP of an SPI."""
+    sa = Sa()
+    a.ip(state(f, sa))
+    refused = a.bhsec(f"peer add bh0 p encap esp endpoint {link.address(b, f)}\n"
+                      + sa.bhsec("bh0", "p", "in"), check=False)
+    a.ip("xfrm state flush\n")
+    a.bhsec(sa.bhsec("bh0", "p", "in") + "peer del bh0 p\n")
+    check("own IPsec has this SPI" in refused.stderr, refused.stderr)
+
+
 for family in 4, 6:
     add_case(f"IPv{family}: nobody's, xfrm's esp is not loaded", without_xfrm,
              family)
@@ -113,5 +159,12 @@ for family in 4, 6:
 for family in 4, 6:
     add_case(f"IPv{family}: an SA of xfrm's", of_xfrm, family)
     add_case(f"IPv{family}: an SA of vti's", of_vti, family)
+for family in 4, 6:
+    add_case(f"IPv{family}: an SA of xfrm's, a peer in UDP has the SPI",
+             same_spi, family, "esp")
+    add_case(f"IPv{family}: the same in UDP, at a daemon's socket", same_spi,
+             family, "udp")
+    add_case(f"IPv{family}: a raw peer gets no SPI that xfrm has", raw_has_one,
+             family)
 
 main()
