@@ -30,6 +30,7 @@ class Manager:
 
     def __init__(self):
         self.nl = Genl(a)
+        self.nl.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
         self.nl.join("config")
         self.heard, self.known = [], {"device": {}, "peer": {}, "sa": {}}
 

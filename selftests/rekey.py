@@ -145,7 +145,7 @@ def deleted(replaced):
     a, b = Ns("a"), Ns("b")
     t = tunnel_bhsec(a, b, veth(a, b))
     before = t.stats()
-    with slow("bhsec_sa_enter"):
+    with slow("bhsec_sa_reserve"):
         flood = Flood(t)
         for _ in range(ROUNDS):
             flood.more()
