@@ -99,6 +99,7 @@ def _():
         ("show bh0 -x", USAGE, "'-x' is too much\n"),
         ("monitor bogus", USAGE, "bogus"),
         ("genkey bogus", {REFUSED, USAGE}, "bogus"),
+        ("genkey --spi aes-gcm-128", USAGE, "'aes-gcm-128'"),
     ])
 
 
@@ -436,6 +437,39 @@ def _():
     check_equal(len(seen), 2 * len(CIPHERS), "different keys")
     check_equal(len(base64.b64decode(a.cli("genkey").stdout)), 36,
                 "bytes of the default cipher's key")
+
+
+@case("genkey --spi draws what sa add takes, another each time")
+def _():
+    drawn = [a.cli("genkey", "--spi").stdout for _ in range(5)]
+    check(all(re.fullmatch(r"0x[0-9a-f]{8}\n", spi) for spi in drawn), drawn)
+    check_equal(len(set(drawn)), len(drawn), "different SPIs")
+    peer_sa = Sa(spi=int(drawn[0], 16))
+    a.bhsec(peer_sa.bhsec("bh0", "b", "in"))
+    a.cli("sa", "del", "bh0", "b", "in", "spi", drawn[0].strip())
+
+
+# What getrandom() gives a process: 0, 1 ... 255, then 256.
+UNLUCKY = """#include <string.h>
+long getrandom(void *to, unsigned long size, unsigned int flags)
+{
+	static unsigned int next;
+
+	memcpy(to, &next, size);
+	next++;
+	return size + 0 * flags;
+}
+"""
+
+
+@case("an SPI that is reserved is drawn again")
+def _():
+    library = "/tmp/unlucky.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-xc", "-", "-o", library],
+                   input=UNLUCKY, text=True, check=True)
+    shown = a.run(["bhsec", "genkey", "--spi"],
+                  env={**os.environ, "LD_PRELOAD": library}).stdout
+    check_equal(shown, "0x00000100\n", "SPI")
 
 
 # Batches

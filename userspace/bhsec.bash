@@ -153,7 +153,7 @@ _bhsec_next() {
 	case $verb in
 	set | peer | sa | show) "_bhsec_$verb" "$@" ;;
 	monitor) _bhsec_options '-j --help' "$*" ;;
-	genkey) [ $# -gt 0 ] || echo $_bhsec_ciphers --help ;;
+	genkey) [ $# -gt 0 ] || echo $_bhsec_ciphers --spi --help ;;
 	-j | --json) _bhsec_next "$@" ;;
 	--stats) case $#:$1 in
 		0:*) echo all ;;

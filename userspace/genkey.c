@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * bhsec genkey: a new random key.
+ * bhsec genkey: a new random key, or SPI.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -48,8 +49,20 @@ static int generate(size_t len)
 	return status;
 }
 
+static int draw_spi(void)
+{
+	char text[sizeof("0x00000000\n")];
+	uint32_t spi;
+
+	do {
+		if (getrandom(&spi, sizeof(spi), 0) != sizeof(spi))
+			return refuse("genkey: %s", strerror(errno));
+	} while (spi < SPI_MIN);
+	return print(text, snprintf(text, sizeof(text), "%#010x\n", spi));
+}
+
 /**
- * cmd_genkey - bhsec genkey [CIPHER]
+ * cmd_genkey - bhsec genkey [CIPHER | --spi]
  * @ctx: the process
  * @words: what follows the verb
  *
@@ -58,7 +71,8 @@ static int generate(size_t len)
 int cmd_genkey(struct context *ctx, struct words *words)
 {
 	uint32_t cipher = BHSEC_CIPHER_AES_GCM_256;
-	const char *word = words_take(words);
+	bool spi = words_take_if(words, "--spi");
+	const char *word = spi ? NULL : words_take(words);
 	int status;
 
 	(void)ctx;
@@ -67,5 +81,7 @@ int cmd_genkey(struct context *ctx, struct words *words)
 			      shortened(word, strlen(word)),
 			      names_objection(&cipher_names, word));
 	status = take_end(words, "genkey");
-	return status ? status : generate(cipher_key_len(cipher));
+	if (status)
+		return status;
+	return spi ? draw_spi() : generate(cipher_key_len(cipher));
 }

@@ -13,7 +13,7 @@ const char help_all[] =
 "  bhsec sa add|del DEVICE NAME ...    their keys, one per direction\n"
 "  bhsec show [DEVICE [peer NAME]]     everything, and what was counted\n"
 "  bhsec monitor                       events as they happen\n"
-"  bhsec genkey [CIPHER]               a new random key\n"
+"  bhsec genkey [CIPHER | --spi]       a new random key, or SPI\n"
 "  bhsec -batch FILE|-                 many commands, one a line\n"
 "\n"
 "  bhsec VERB --help                   more about each, with an example\n"
@@ -114,12 +114,18 @@ const char help_monitor[] =
 "  bhsec monitor -j | jq 'select(.event == \"soft\")'\n";
 
 const char help_genkey[] =
-"bhsec genkey [CIPHER]: print a new random key, salt included, in base64\n"
+"bhsec genkey [CIPHER | --spi]: print a new random key, salt included, in base64\n"
+"\n"
+"  --spi  a random SPI instead\n"
 "\n"
 "CIPHER is one that sa add takes, aes-gcm-256 if none is given.\n"
 "\n"
+"Draw SPIs at random, one for each SA: a forged ICMP error has to guess them,\n"
+"and hardly any is one that the host's own IPsec has or will draw.\n"
+"\n"
 "Example:\n"
-"  (umask 077; bhsec genkey chacha20-poly1305 > bts7.key)\n";
+"  (umask 077; bhsec genkey chacha20-poly1305 > bts7.key)\n"
+"  bhsec sa add bh0 bts7 in spi $(bhsec genkey --spi) key-file bts7.key\n";
 
 const char help_batch[] =
 "bhsec -batch FILE|-: do many commands, one a line, without the word bhsec\n"

@@ -8,6 +8,9 @@
 #include "request.h"
 #include "words.h"
 
+/* RFC 4303 2.1 reserves those below. */
+#define SPI_MIN 256
+
 /**
  * struct option - an option of a command
  * @word: its name
