@@ -237,7 +237,7 @@ def goes_on(t, to, chain):
         a.run("nft delete table inet moved")
     check_equal([outer_of(frame).payload[8:] for frame in frames], sent,
                 "datagrams in order")
-    check_equal({hop_limit(frame) for frame in frames}, {64 - HOPS},
+    check_equal({outer_of(frame).ttl for frame in frames}, {64 - HOPS},
                 "hop limits")
     check(all(map(is_checksum_right, frames)), "a checksum is wrong")
 
@@ -247,10 +247,6 @@ def is_of(t, frame):
     return (outer and outer.family == t.family and
             outer.protocol == IPPROTO_UDP and
             struct.unpack_from("!H", outer.payload, 2) == (t.port,))
-
-
-def hop_limit(frame):
-    return frame[14 + (7 if outer_of(frame).family == 6 else 8)]
 
 
 def is_checksum_right(frame):

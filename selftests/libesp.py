@@ -228,7 +228,7 @@ class Wire(LinkWire):
 
 
 Outer = collections.namedtuple(
-    "Outer", "family src dst tos df protocol ident start more payload")
+    "Outer", "family src dst tos ttl df protocol ident start more payload")
 
 
 def outer_of(frame):
@@ -236,20 +236,22 @@ def outer_of(frame):
     none. start and more are those of a fragment, in bytes."""
     kind, packet = struct.unpack_from("!H", frame, 12)[0], frame[14:]
     if kind == ETH_P_IP:
-        tos, length, ident, field, protocol = struct.unpack_from(
-            "!xBHHHxB", packet)
-        return Outer(4, packet[12:16], packet[16:20], tos, bool(field & 0x4000),
-                     protocol, ident, (field & 0x1fff) * 8,
-                     bool(field & 0x2000), packet[(packet[0] & 15) * 4:length])
+        tos, length, ident, field, ttl, protocol = struct.unpack_from(
+            "!xBHHHBB", packet)
+        return Outer(4, packet[12:16], packet[16:20], tos, ttl,
+                     bool(field & 0x4000), protocol, ident,
+                     (field & 0x1fff) * 8, bool(field & 0x2000),
+                     packet[(packet[0] & 15) * 4:length])
     if kind == ETH_P_IPV6:
-        first, length, protocol = struct.unpack_from("!IHB", packet)
+        first, length, protocol, ttl = struct.unpack_from("!IHBB", packet)
         payload = packet[40:40 + length]
         ident = field = 0
         if protocol == IPPROTO_FRAGMENT:
             protocol, field, ident = struct.unpack_from("!BxHI", payload)
             payload = payload[8:]
-        return Outer(6, packet[8:24], packet[24:40], first >> 20 & 0xff, True,
-                     protocol, ident, field & ~7, bool(field & 1), payload)
+        return Outer(6, packet[8:24], packet[24:40], first >> 20 & 0xff, ttl,
+                     True, protocol, ident, field & ~7, bool(field & 1),
+                     payload)
     return None
 
 

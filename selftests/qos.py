@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """The QoS bits of a packet: its DSCP and ECN in the outer header, the outer
 ECN in it on the way back (RFC 6040 4), and the priority and queue that local
-rules gave to it, as the underlay's qdisc sees them."""
+rules gave to it, as the underlay's qdisc sees them. Of its TTL the outer header
+has nothing."""
 
 import itertools
 
@@ -52,8 +53,8 @@ def send(t, packet):
     door.sendto(packet, (t.dev, kind))
 
 
-def outer_classes(t, packets):
-    """{inner packet: outer class}, by the SPI and what is in the ESP."""
+def outers_of(t, packets):
+    """{inner packet: outer header}, by the SPI and what is in the ESP."""
     capture = Capture(b, link.if_b, outgoing=False)
     before = t.stats()
     for packet in packets:
@@ -69,14 +70,15 @@ def outer_classes(t, packets):
             plain = unseal(t.out, esp)
             packet = plain[:len(plain) - 2 - plain[-2]]
             check(packet not in seen, "a packet was sent twice")
-            seen[packet] = outer.tos
+            seen[packet] = outer
     return seen
 
 
 def copied(t, to_outer):
     for inner in 4, 6:
         packets = {outward(t, inner, tos): to_outer(tos) for tos in CLASSES}
-        seen = outer_classes(t, packets)
+        seen = {packet: outer.tos
+                for packet, outer in outers_of(t, packets).items()}
         check_equal(len(seen), len(packets), "packets that went")
         check_equal({packet for packet in seen} ^ set(packets), set(),
                     "inner packets that changed")
@@ -101,6 +103,28 @@ def fixed(t):
             copied(t, lambda tos, dscp=dscp: dscp << 2 | tos & 3)
     finally:
         a.cli("set", t.dev, "dscp", "copy")
+
+
+def with_ttl(packet, ttl):
+    if packet[0] >> 4 == 6:
+        return packet[:7] + bytes([ttl]) + packet[8:]
+    return with_checksum(packet[:8] + bytes([ttl]) + packet[9:])
+
+
+def hop_limit(t):
+    """It is this host's, whatever the inner one."""
+    packets = [with_ttl(outward(t, inner, 0), ttl)
+               for inner in (4, 6) for ttl in (1, 2, 64, 255)]
+    name = {4: "ipv4/ip_default_ttl", 6: f"ipv6/conf/{link.if_a}/hop_limit"}
+    try:
+        for own in 33, 64:
+            a.sysctl({name[t.family]: own})
+            seen = outers_of(t, packets)
+            check_equal(set(seen), set(packets), "inner packets")
+            check_equal({outer.ttl for outer in seen.values()}, {own},
+                        "outer hop limits")
+    finally:
+        a.sysctl({name[t.family]: 64})
 
 
 def inward(t, inner):
@@ -191,6 +215,7 @@ def queues(t):
 
 CASES = [("64 DSCPs, 4 ECNs, copied, IPv4 and IPv6 inside", all_copied),
          ("a fixed DSCP, ECN copied", fixed),
+         ("the hop limit is the host's own", hop_limit),
          ("RFC 6040's table inward", both_inward),
          ("skb->priority chooses the underlay's class", priorities),
          ("the queue chosen by tc is the underlay's", queues)]

@@ -11,6 +11,7 @@ from libesp import *
 from libnetlink import EVENTS, Genl
 
 WINDOWS = 1, 32, 64, 65536
+DEFAULT_WINDOW = 4096
 IN = 0
 CE = 3                      # congestion experienced, in the outer TOS
 EVENTS_PER_SECOND, FLOOD = 20, 200
@@ -149,9 +150,9 @@ def replayed(t):
     all_refused(t, "replay", [seal_packet(t.in_, 0, inner_of(t))])
 
 
-def window_edge(t, window):
+def window_edge(t, window, said=True):
     """A new inbound SA: up to the window's width behind the top is fresh."""
-    sa = Sa(t.cipher, t.esn, window)
+    sa = Sa(t.cipher, t.esn, window if said else None)
     a.bhsec(sa.bhsec(t.dev, t.peer, "in"))
     top = window + 200
     inner = inner_of(t)
@@ -404,6 +405,8 @@ for t in made[:2]:
     for window in WINDOWS:
         add_case(f"{name(t)}: a window of {window} ends where it says",
                  window_edge, t, window)
+    add_case(f"{name(t)}: a window is {DEFAULT_WINDOW} where nothing is said",
+             window_edge, t, DEFAULT_WINDOW, said=False)
 add_case("a source of another peer's, or nobody's, is selector", others_source)
 add_case("a destination outside local-selectors is selector", local_selectors)
 for t in made[:2]:
