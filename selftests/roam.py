@@ -184,14 +184,15 @@ def no_proof(t):
 def no_answer(t):
     """What `peer set endpoint` would not take: port 0, and an address of nobody."""
     here = t.b_outer
-    accepted(t, here)
+    accepted(t, here, sport=OTHER_PORT)
     if t.encap == "udp":
         esp = seal_packet(t.in_, next(numbers[t]), inner_of(t))
         moves(t, "rx_packets", 1, lambda: wires[t].send_ip(
             udp(here, t.a_outer, 0, t.port, esp)))
     if t.family == 6:   # as a source of IPv4 the stack takes none
-        accepted(t, "::")
-    goes_to(t, here)
+        accepted(t, "::", sport=OTHER_PORT)
+    goes_to(t, here, OTHER_PORT)
+    accepted(t, here)
 
 
 def by_port(t):
