@@ -11,12 +11,24 @@
 #include "compat.h"
 #include "xfrm_sad.h"
 
+/**
+ * struct spi_search - a walk that looks for an SPI
+ * @spi: network byte order
+ * @looked: states that this step has looked at
+ * @count: how many it has found
+ * @found: these, held
+ */
 struct spi_search {
 	__be32 spi;
-	bool found;
+	unsigned int looked;
+	unsigned int count;
+	struct xfrm_state *found[BHSEC_XFRM_STEP];
 };
 
-/* The address functions of the stack look into one VRF each. */
+/*
+ * The address functions of the stack look into one VRF each, or outside of all;
+ * an address of a link is on that one alone.
+ */
 static bool is_local6(struct net *net, const struct in6_addr *addr)
 {
 	struct net_device *dev;
@@ -24,8 +36,11 @@ static bool is_local6(struct net *net, const struct in6_addr *addr)
 	/* switched off, it has no table of addresses; states it may have */
 	if (!ipv6_mod_enabled())
 		return false;
+	if (ipv6_chk_addr(net, addr, NULL, 0))
+		return true;
 	for_each_netdev_rcu(net, dev)
-		if (ipv6_chk_addr(net, addr, dev, 0))
+		if ((netif_is_l3_master(dev) || netif_is_l3_slave(dev)) &&
+		    ipv6_chk_addr(net, addr, dev, 0))
 			return true;
 	return false;
 }
@@ -55,19 +70,40 @@ bool bhsec_xfrm_is_inbound(struct net *net, const struct xfrm_state *x)
 	return local;
 }
 
-static int match_spi(struct xfrm_state *x, int count, void *data)
+/* Under a lock of xfrm's, with softirqs off. */
+static int find_spi(struct xfrm_state *x, int count, void *data)
 {
 	struct spi_search *search = data;
 
-	if (x->id.spi == search->spi && bhsec_xfrm_is_inbound(xs_net(x), x))
-		search->found = true;
-	return search->found ? -EEXIST : 0;
+	if (search->looked++ == BHSEC_XFRM_STEP)
+		return -EAGAIN;
+	if (x->id.spi != search->spi || x->id.proto != IPPROTO_ESP)
+		return 0;
+	xfrm_state_hold(x);
+	search->found[search->count++] = x;
+	return 0;
+}
+
+/* Is one of those that a step has found inbound? Lets go of them. */
+static bool any_inbound(struct net *net, const struct spi_search *search)
+{
+	bool inbound = false;
+	unsigned int i;
+
+	for (i = 0; i < search->count; i++) {
+		inbound = inbound || bhsec_xfrm_is_inbound(net, search->found[i]);
+		xfrm_state_put(search->found[i]);
+	}
+	return inbound;
 }
 
 /**
  * bhsec_xfrm_has_spi - does the kernel's SAD hold an inbound ESP SA of this SPI
  * @net: the netns
  * @spi: network byte order
+ *
+ * Others decide how many states there are, and how many of this SPI: what they
+ * are for is asked outside of xfrm's lock.
  *
  * Context: may sleep.
  * Return: true if so.
@@ -76,11 +112,20 @@ bool bhsec_xfrm_has_spi(struct net *net, __be32 spi)
 {
 	struct spi_search search = { .spi = spi };
 	struct xfrm_state_walk walk;
+	bool found;
+	int err;
 
-	xfrm_state_walk_init(&walk, IPPROTO_ESP, NULL);
-	xfrm_state_walk(net, &walk, match_spi, &search);
+	/* of any protocol, or those between would count for no step */
+	xfrm_state_walk_init(&walk, 0, NULL);
+	do {
+		search.looked = 0;
+		search.count = 0;
+		err = xfrm_state_walk(net, &walk, find_spi, &search);
+		found = any_inbound(net, &search);
+		cond_resched();
+	} while (err == -EAGAIN && !found);
 	xfrm_state_walk_done(&walk, net);
-	return search.found;
+	return found;
 }
 
 /**

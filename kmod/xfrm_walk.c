@@ -7,6 +7,7 @@
 
 #include "compat.h"
 #include "xfrm_room.h"
+#include "xfrm_sad.h"
 
 /**
  * struct found - what a walk has found
@@ -25,10 +26,12 @@ struct found {
 /**
  * struct search - a walk
  * @if_id: of what is wanted
+ * @looked: states or policies that this step has looked at
  * @found: list of struct found
  */
 struct search {
 	u32 if_id;
+	unsigned int looked;
 	struct list_head found;
 };
 
@@ -47,7 +50,10 @@ static int find_state(struct xfrm_state *x, int count, void *data)
 	struct search *search = data;
 	struct found *found;
 
-	if (x->if_id != search->if_id || x->km.state != XFRM_STATE_VALID)
+	if (search->looked++ == BHSEC_XFRM_STEP)
+		return -EAGAIN;
+	if (x->if_id != search->if_id || x->id.proto != IPPROTO_ESP ||
+	    x->km.state != XFRM_STATE_VALID)
 		return 0;
 	found = find_one(search);
 	if (!found)
@@ -62,6 +68,8 @@ static int find_policy(struct xfrm_policy *xp, int dir, int count, void *data)
 	struct search *search = data;
 	struct found *found;
 
+	if (search->looked++ == BHSEC_XFRM_STEP)
+		return -EAGAIN;
 	if (xp->if_id != search->if_id)
 		return 0;
 	found = find_one(search);
@@ -78,8 +86,13 @@ static int search_states(struct net *net, struct search *search)
 	struct xfrm_state_walk walk;
 	int err;
 
-	xfrm_state_walk_init(&walk, IPPROTO_ESP, NULL);
-	err = xfrm_state_walk(net, &walk, find_state, search);
+	/* what is not wanted counts for a step, too */
+	xfrm_state_walk_init(&walk, 0, NULL);
+	do {
+		search->looked = 0;
+		err = xfrm_state_walk(net, &walk, find_state, search);
+		cond_resched();
+	} while (err == -EAGAIN);
 	xfrm_state_walk_done(&walk, net);
 	return err;
 }
@@ -89,8 +102,12 @@ static int search_policies(struct net *net, struct search *search)
 	struct xfrm_policy_walk walk;
 	int err;
 
-	xfrm_policy_walk_init(&walk, XFRM_POLICY_TYPE_MAIN);
-	err = xfrm_policy_walk(net, &walk, find_policy, search);
+	xfrm_policy_walk_init(&walk, XFRM_POLICY_TYPE_ANY);
+	do {
+		search->looked = 0;
+		err = xfrm_policy_walk(net, &walk, find_policy, search);
+		cond_resched();
+	} while (err == -EAGAIN);
 	xfrm_policy_walk_done(&walk, net);
 	return err;
 }
