@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""What show prints: as wide as the terminal, and no wider elsewhere."""
+"""What show prints: as wide as the terminal, and no wider elsewhere; text and
+JSON from one path."""
 
 import pty
 import termios
@@ -9,6 +10,7 @@ from lib import *
 
 a, b = Ns("a"), Ns("b")
 tunnel = tunnel_bhsec(a, b, veth(a, b))
+udp_echo(b, tunnel.b_inner4)
 a.bhsec("peer add bh0 many endpoint [2001:db8:0:1::2]:65535 selectors "
         + ",".join(f"10.7.{n}.0/24" for n in range(256))
         + " local-selectors fd07:0:0:1::/64,10.6.0.0/16\n")
@@ -173,7 +175,6 @@ def counted(text):
 @case("only what happened is counted, of SAs with --stats, and all with all")
 def _():
     check_equal(counted(a.cli("show").stdout), [], "counters before")
-    udp_echo(b, tunnel.b_inner4)
     udp_exchange(a, tunnel.b_inner4, [10] * 3, tunnel.a_inner4)
     size = 3 * (20 + 8 + 10)
     into = {"rx_packets": 3, "rx_bytes": size}
@@ -201,6 +202,107 @@ def _():
                 "devices")
     for name in names:
         a.run(["ip", "link", "del", name])
+
+
+# What the text says for null or an empty list.
+NONE = {"endpoint": "none", "selectors": "none", "dscp": "none", "dev": "any",
+        "local": "any", "local_selectors": "any", "last_received": "never",
+        "last_sent": "never"}
+
+
+# Of what nobody asked for the text says nothing.
+SILENT = [("problems", []), ("origin", "hand"), ("if_id", None),
+          ("shared", False), ("refusals", 0), ("refused", [])]
+
+
+def as_text(name, value):
+    """How the text says a value of the JSON."""
+    if value is None or value == []:
+        return NONE[name]
+    if name in ("spi", "fwmark"):
+        return f"{value:#x}"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list):
+        return ",".join(value)
+    return str(value)
+
+
+def ranges(numbers):
+    """1 2 3 7 as 1-3 7."""
+    runs = []
+    for number in numbers:
+        if runs and runs[-1][1] == number - 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return [f"{low}-{high}" if low < high else f"{low}" for low, high in runs]
+
+
+def blocks_of_json(one):
+    """[[(name, value)]] of a device, and then of its peers, each before its
+    SAs: as the text says them."""
+    own, inner = [], []
+    for name, value in one.items():
+        if isinstance(value, dict):
+            own += [(counter, str(count)) for counter, count in value.items()]
+        elif name == "dscp" and isinstance(value, list):
+            check_equal(one["dscp_ranges"], ranges(value), "ranges")
+        elif name == "dscp_ranges":
+            own.append(("dscp", as_text("dscp", value)))
+        elif (name, value) in SILENT:
+            pass
+        elif name in ("peers", "sas"):
+            inner += [block for each in value for block in blocks_of_json(each)]
+        elif name.replace("_", "-") not in TIMES:
+            own.append((name, as_text(name, value)))
+    return [own, *inner]
+
+
+def blocks_of_text(text):
+    """The same of the text, where the first word says what begins."""
+    blocks = []
+    for line in re.sub(r",\n +", ",", text).splitlines():
+        words = line.split()
+        begins = ("device" if not line.startswith(" ") else
+                  "direction" if words[0] in ("in", "out") else
+                  "name" if words[0] == "peer" else None)
+        if begins:
+            blocks.append([])
+            words = [begins, *words[begins == "name":]]
+        blocks[-1] += [(word.replace("-", "_"), value) for word, value
+                       in zip(words[::2], words[1::2]) if word not in TIMES]
+    return blocks
+
+
+# Seconds, which go on between two answers.
+TIMES = "age", "last-received", "last-sent"
+
+
+@case("text and JSON agree")
+def _():
+    a.bhsec("peer add bh0 c selectors 10.8.0.0/16\n")
+    udp_exchange(a, tunnel.b_inner4, range(10), tunnel.a_inner4)
+    sa = tunnel.new_sa()
+    a.bhsec(sa.bhsec("bh0", "c", "out", "dscp 10-12,46 soft-packets 7 "
+                                        "hard-seconds 90000"))
+    a.bhsec("set bh0 fwmark 0x1f\n")
+    text = a.cli("show", "--stats", "all").stdout
+    wanted = [block for device in a.show() for block in blocks_of_json(device)]
+    seen = blocks_of_text(text)
+    check_equal(len(seen), len(wanted), f"blocks of {text}")
+    for block, other in zip(seen, wanted):
+        check_equal(block, other, f"block of {text}")
+
+
+@case("show narrows to a device and to a peer")
+def _():
+    one = json.loads(a.cli("show", "bh0", "-j").stdout)
+    check_equal([d["device"] for d in one], ["bh0"], "devices")
+    one = json.loads(a.cli("show", "bh0", "peer", "c", "-j").stdout)
+    check_equal([p["name"] for d in one for p in d["peers"]], ["c"], "peers")
+    text = a.cli("show", "bh0", "peer", "c").stdout
+    check("10.8.0.0/16" in text and tunnel.b_net4 not in text, text)
 
 
 main()

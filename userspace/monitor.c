@@ -80,13 +80,19 @@ static void print_device_change(struct output *out, const struct nlmsghdr *nlh)
 	print_string(out, "reason", "reason", attrs[BHSEC_A_DEVICE_REASON]);
 }
 
+static void print_whose(struct output *out, const struct nlattr *ifname,
+			const struct nlattr *peer)
+{
+	print_string(out, "device", NULL, ifname);
+	print_string(out, "peer", "peer", peer);
+}
+
 static void print_peer_change(struct output *out, const struct nlmsghdr *nlh)
 {
 	const struct nlattr *attrs[BHSEC_A_PEER_MAX + 1];
 
 	nl_attrs(nlh, attrs, BHSEC_A_PEER_MAX);
-	print_string(out, "device", NULL, attrs[BHSEC_A_PEER_IFNAME]);
-	print_string(out, "peer", "peer", attrs[BHSEC_A_PEER_NAME]);
+	print_whose(out, attrs[BHSEC_A_PEER_IFNAME], attrs[BHSEC_A_PEER_NAME]);
 	print_peer_settings(out, attrs);
 	print_peer_selectors(out, attrs);
 }
@@ -96,8 +102,7 @@ static void print_sa_change(struct output *out, const struct nlmsghdr *nlh)
 	const struct nlattr *attrs[BHSEC_A_SA_MAX + 1];
 
 	nl_attrs(nlh, attrs, BHSEC_A_SA_MAX);
-	print_string(out, "device", NULL, attrs[BHSEC_A_SA_IFNAME]);
-	print_string(out, "peer", "peer", attrs[BHSEC_A_SA_PEER]);
+	print_whose(out, attrs[BHSEC_A_SA_IFNAME], attrs[BHSEC_A_SA_PEER]);
 	print_sa_settings(out, attrs);
 }
 
