@@ -84,15 +84,15 @@ def other_host(line):
 
 
 def of_readme():
-    """What makes the keys, and what each host does."""
+    """What makes keys and SPIs, and what each host does."""
     path = f"{TESTS}/../README.md"
     if not os.path.exists(path):
         raise Skip("there is no README.md beside the tests")
     with open(path, encoding="utf-8") as text:
         block = re.search(r"On the first, as root:\n\n((?:    .*\n)+)",
                           text.read())
-    keys, *lines = block[1].splitlines()
-    return [keys], lines, list(map(other_host, lines))
+    keys, drawn, *lines = block[1].splitlines()
+    return [keys, drawn], lines, list(map(other_host, lines))
 
 
 def of_man_page():
@@ -113,15 +113,18 @@ def counted(ns):
 
 def as_written(example):
     """It needs nothing more: no drop while it is idle, and then it works."""
-    keys, *hosts = example()
+    first, *hosts = example()
     near, far = Ns("a"), Ns("b")
     link = veth(near, far, v4=False)
     with tempfile.TemporaryDirectory() as directory:
         for n, ns in enumerate((near, far)):
             ns.ip(f"addr add 192.0.2.{n + 1}/24 dev {link.if_a}\n"
                   f"addr add 10.{n + 1}.0.1/32 dev lo\n")
-            ns.run("\n".join(["set -e", *keys * (n == 0), *hosts[n]]),
-                   cwd=directory)
+            said = ns.run("\n".join(["set -e", *first, *hosts[n]]),
+                          cwd=directory).stdout
+            # README's SPIs go over with the keys
+            first = [f"{name}={spi}" for name, spi in
+                     zip(("there", "back"), said.split())]
     time.sleep(WHILE)
     check_equal((counted(near), counted(far)), (set(), set()), "counters")
     udp_echo(far, "10.2.0.1")
