@@ -186,6 +186,27 @@ static int set_key(struct crypto_aead *tfm, const struct bhsec_aead *aead,
 	       crypto_aead_setkey(tfm, key, aead->algorithms.key_len);
 }
 
+static const char *driver_of(const struct bhsec_aead *aead, bool esn)
+{
+	return esn && aead->esn_driver ? aead->esn_driver : aead->driver;
+}
+
+/**
+ * bhsec_aead_load - have the modules of a cipher loaded
+ * @cipher: BHSEC_CIPHER_*, of the table
+ * @esn: are sequence numbers 64 bits
+ *
+ * For who will ask for a transform while others wait; what is missing is said
+ * there.
+ *
+ * Context: may sleep, for as long as modprobe takes.
+ */
+void bhsec_aead_load(u32 cipher, bool esn)
+{
+	crypto_has_alg(driver_of(&ciphers[cipher], esn), CRYPTO_ALG_TYPE_AEAD,
+		       CRYPTO_ALG_TYPE_MASK);
+}
+
 /**
  * bhsec_aead_alloc - a keyed transform
  * @cipher: BHSEC_CIPHER_*, of the table
@@ -206,8 +227,7 @@ struct crypto_aead *bhsec_aead_alloc(u32 cipher, bool esn, const u8 *key,
 	struct crypto_aead *tfm;
 	int err;
 
-	tfm = crypto_alloc_aead(esn && aead->esn_driver ? aead->esn_driver :
-							  aead->driver, 0, 0);
+	tfm = crypto_alloc_aead(driver_of(aead, esn), 0, 0);
 	if (IS_ERR(tfm)) {
 		if (PTR_ERR(tfm) == -ENOENT)
 			extack->_msg = aead->missing;

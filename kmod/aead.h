@@ -70,6 +70,7 @@ unsigned int bhsec_aead_key_len(u32 cipher);
 const struct bhsec_layout *bhsec_aead_layout(u32 cipher);
 int bhsec_aead_find(const struct bhsec_algorithms *algorithms);
 const char *bhsec_aead_objection(const struct bhsec_algorithms *algorithms);
+void bhsec_aead_load(u32 cipher, bool esn);
 struct crypto_aead *bhsec_aead_alloc(u32 cipher, bool esn, const u8 *key,
 				     struct netlink_ext_ack *extack);
 struct bhsec_aead_op *bhsec_aead_op_get(struct crypto_aead *tfm);

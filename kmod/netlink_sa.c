@@ -66,6 +66,13 @@ static struct bhsec_sa *sa_of(struct genl_info *info)
 	return ERR_PTR(-ENOENT);
 }
 
+static bool has_esn(const struct genl_info *info)
+{
+	const struct nlattr *attr = info->attrs[BHSEC_A_SA_ESN];
+
+	return !attr || nla_get_u8(attr);
+}
+
 static int parse_key(struct genl_info *info, struct bhsec_sa_config *config)
 {
 	struct nlattr **attrs = info->attrs;
@@ -89,7 +96,7 @@ static int parse_sequence(struct genl_info *info,
 {
 	struct nlattr **attrs = info->attrs;
 
-	config->esn = !attrs[BHSEC_A_SA_ESN] || nla_get_u8(attrs[BHSEC_A_SA_ESN]);
+	config->esn = has_esn(info);
 	if (attrs[BHSEC_A_SA_SEQ])
 		config->seq = nla_get_u64(attrs[BHSEC_A_SA_SEQ]);
 	if (config->seq > SEQ_START_MAX) {
@@ -211,11 +218,15 @@ static int check_underlay(const struct bhsec_peer *peer, struct sk_buff *skb,
 
 static int sa_add(struct sk_buff *skb, struct genl_info *info)
 {
+	const struct nlattr *cipher = info->attrs[BHSEC_A_SA_CIPHER];
 	struct bhsec_sa_config config = {};
 	struct bhsec_peer *peer;
 	struct bhsec_sa *sa;
 	int err;
 
+	/* nobody waits for modprobe behind the device's lock */
+	if (cipher)
+		bhsec_aead_load(nla_get_u32(cipher), has_esn(info));
 	peer = peer_of(info);
 	if (IS_ERR(peer))
 		return PTR_ERR(peer);
