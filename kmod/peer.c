@@ -34,7 +34,7 @@ static void peer_free(struct work_struct *work)
 	kfree(rcu_dereference_protected(peer->local_selectors, 1));
 	kfree(peer->drops);
 	bhsec_bound_free(peer->bound);
-	dev_put(peer->bdev->dev);
+	netdev_put(peer->bdev->dev, &peer->tracker);
 	kfree(peer);
 }
 
@@ -205,7 +205,7 @@ static struct bhsec_peer *peer_alloc(struct bhsec_device *bdev, const char *name
 	INIT_LIST_HEAD(&peer->leaving);
 	spin_lock_init(&peer->leaving_lock);
 	refcount_set(&peer->ref, 1);
-	dev_hold(bdev->dev);
+	netdev_hold(bdev->dev, &peer->tracker, GFP_KERNEL);
 	return peer;
 }
 

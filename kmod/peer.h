@@ -2,6 +2,7 @@
 #ifndef BHSEC_PEER_H
 #define BHSEC_PEER_H
 
+#include <linux/netdevice.h>
 #include <linux/rcupdate.h>
 #include <linux/refcount.h>
 #include <linux/rhashtable.h>
@@ -73,6 +74,7 @@ struct bhsec_peer_config {
  * @name: zero-terminated
  * @id: in the device's xarray; order of dumps
  * @bdev: the device; the peer holds a reference on its netdev
+ * @tracker: of that reference
  * @bound: what a daemon made it from; NULL for one made by hand
  * @encap: BHSEC_ENCAP_*; by hand it changes only while the peer has no SA
  * @endpoint: RCU; written under @endpoint_lock
@@ -110,6 +112,7 @@ struct bhsec_peer {
 	char name[BHSEC_NAME_MAX + 1];
 	u32 id;
 	struct bhsec_device *bdev;
+	netdevice_tracker tracker;
 	struct bhsec_bound *bound;
 	u32 encap;
 	struct bhsec_endpoint __rcu *endpoint;

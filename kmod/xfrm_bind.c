@@ -54,7 +54,7 @@ static void binding_free(struct work_struct *work)
 	rhltable_destroy(&binding->states);
 	rhashtable_destroy(&binding->peers);
 	rhashtable_destroy(&binding->policies);
-	dev_put(binding->bdev->dev);
+	netdev_put(binding->bdev->dev, &binding->tracker);
 	kfree(binding);
 }
 
@@ -157,7 +157,7 @@ static struct bhsec_binding *binding_alloc(struct bhsec_device *bdev,
 	INIT_LIST_HEAD(&binding->live);
 	INIT_LIST_HEAD(&binding->gone);
 	INIT_LIST_HEAD(&binding->refused);
-	dev_hold(bdev->dev);
+	netdev_hold(bdev->dev, &binding->tracker, GFP_KERNEL);
 	return binding;
 }
 

@@ -25,6 +25,7 @@ struct bhsec_sa_config;
  * struct bhsec_binding - a device that takes the states of an if_id
  * @list: among the bindings of @net; RCU, written under bhsec_net.lock
  * @bdev: the device; the binding holds a reference on its netdev
+ * @tracker: of that reference
  * @net: its underlay, not gone before the binding has ended
  * @if_id: of the states
  * @shared: an xfrm interface may have the same
@@ -57,6 +58,7 @@ struct bhsec_sa_config;
 struct bhsec_binding {
 	struct list_head list;
 	struct bhsec_device *bdev;
+	netdevice_tracker tracker;
 	struct net *net;
 	u32 if_id;
 	bool shared;
