@@ -15,6 +15,7 @@
 #include "compat.h"
 #include "deliver.h"
 #include "device.h"
+#include "esp.h"
 #include "peer.h"
 #include "sa.h"
 #include "softirq.h"
@@ -26,6 +27,7 @@
  * struct landing - inner packets that wait for the end of the softirq
  * @list: the packets
  * @dev: their device, with a reference while there are any
+ * @tracker: of that reference
  * @count: how many
  * @softirq: bhsec_softirq_number() when the last one was delivered
  * @busy: packets are handed to the stack right now
@@ -40,6 +42,7 @@
 struct landing {
 	struct list_head list;
 	struct net_device *dev;
+	netdevice_tracker tracker;
 	unsigned int count;
 	unsigned int softirq;
 	bool busy;
@@ -52,16 +55,14 @@ static DEFINE_PER_CPU(struct landing, landings);
 static void forget_outer(struct sk_buff *skb, struct net_device *dev)
 {
 	skb_orphan(skb);
-	skb_scrub_packet(skb, true);
+	bhsec_scrub(skb);
 	__vlan_hwaccel_clear_tag(skb);
-	skb_reset_redirect(skb);
 	skb_clear_hash(skb);
 	skb_set_queue_mapping(skb, 0);
 	skb->priority = 0;
 	skb->ip_summed = CHECKSUM_NONE;
 	skb->csum_level = 0;
 	skb->csum_valid = 0;
-	skb->encapsulation = 0;
 	skb_gso_reset(skb);
 	skb->dev = dev;
 	skb_reset_mac_header(skb);
@@ -104,7 +105,7 @@ static void land(struct landing *landing)
 	else
 		drop_landed(dev, &list);
 	landing->busy = false;
-	dev_put(dev);
+	netdev_put(dev, &landing->tracker);
 }
 
 static void land_at_end(struct tasklet_struct *end)
@@ -118,7 +119,7 @@ static void land_at_end(struct tasklet_struct *end)
 static void wait(struct landing *landing, struct sk_buff *skb)
 {
 	if (!landing->count) {
-		dev_hold(skb->dev);
+		netdev_hold(skb->dev, &landing->tracker, GFP_ATOMIC);
 		landing->dev = skb->dev;
 		tasklet_schedule(&landing->end);
 	}

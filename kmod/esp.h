@@ -2,13 +2,13 @@
 #ifndef BHSEC_ESP_H
 #define BHSEC_ESP_H
 
+#include <linux/skbuff.h>
 #include <linux/types.h>
 
 struct bhsec_arrival;
 struct bhsec_outer;
 struct bhsec_sa;
 struct bhsec_segments;
-struct sk_buff;
 
 /**
  * struct bhsec_inner - what the header of an inner packet says
@@ -27,6 +27,24 @@ struct bhsec_inner {
 	bool is_ipv6;
 	bool df;
 };
+
+/**
+ * bhsec_scrub - what was said of a packet is no word about what is around it, or
+ * inside
+ * @skb: a packet that becomes a datagram, or the reverse
+ *
+ * Its priority, queue and hash stay.
+ *
+ * Context: any.
+ */
+static inline void bhsec_scrub(struct sk_buff *skb)
+{
+	skb_scrub_packet(skb, true);
+	skb_init_secmark(skb);
+	skb_metadata_clear(skb);
+	skb_reset_redirect(skb);
+	skb->encapsulation = 0;
+}
 
 unsigned int bhsec_esp_out(struct bhsec_sa *sa, struct bhsec_segments *segments,
 			   const struct bhsec_inner *inner,

@@ -124,9 +124,7 @@ static struct sk_buff *become(struct bhsec_segments *segments)
 	bhsec_segments_checksum(segments);
 	if (!may_own(skb->sk))
 		skb_orphan(skb);
-	skb_scrub_packet(skb, true);
-	skb_reset_redirect(skb);
-	skb->encapsulation = 0;
+	bhsec_scrub(skb);
 	return skb;
 }
 

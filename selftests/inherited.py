@@ -5,6 +5,7 @@ local rules said of that, or a card, is no word about what is inside."""
 
 from libflows import *
 from libhash import *
+from libxdp import *
 
 SO_MARK, SO_RCVMARK = 36, 75
 MARK, PRIORITY = 9, "1:7"
@@ -116,8 +117,25 @@ def hashes(t):
             check_equal(len(set.union(*found.values())), FLOWS, "hashes")
 
 
+def metadata(t):
+    """What an XDP program has left before a datagram, a reader of the device's
+    packets would take for theirs."""
+    with Xdp(a, link.if_a, WRITE_METADATA):
+        with Filter(a, link.if_a, DROP_METADATA) as outside:
+            comes(t, 4, 10000)
+            wait_for(outside.dropped, what="a datagram with metadata")
+        before = t.stats()
+        with Filter(a, t.dev, DROP_METADATA) as inside:
+            for inner in 4, 6:
+                comes(t, inner, 10000)
+            wait_for(lambda: difference(before, t.stats()).get("rx_packets") == 2,
+                     what="two packets")
+            check_equal(inside.dropped(), 0, "packets with metadata")
+
+
 for t in made:
     add_case(f"{name(t)}: neither mark nor priority", marks, t)
+    add_case(f"{name(t)}: nor metadata", metadata, t)
     add_case(f"{name(t)}: nor the hash of the datagram's flow", hashes, t)
 
 main()
