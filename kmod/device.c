@@ -259,7 +259,8 @@ static void bhsec_setup(struct net_device *dev)
 	dev->header_ops = &ip_tunnel_header_ops;
 	dev->type = ARPHRD_NONE;
 	dev->flags = IFF_POINTOPOINT | IFF_NOARP;
-	dev->priv_flags |= IFF_NO_QUEUE;
+	/* netpoll sends in any context, with interrupts off, too */
+	dev->priv_flags |= IFF_NO_QUEUE | IFF_DISABLE_NETPOLL;
 	bhsec_set_lltx(dev);
 	dev->features |= FEATURES;
 	dev->hw_features |= FEATURES;
@@ -327,11 +328,20 @@ static int bhsec_newlink(BHSEC_NEWLINK_ARGS)
 	return bhsec_create(BHSEC_NEWLINK_NET, dev);
 }
 
+/* A device may have moved: "ip -d link" says where its datagrams leave. */
+static struct net *bhsec_link_net(const struct net_device *dev)
+{
+	const struct bhsec_device *bdev = netdev_priv(dev);
+
+	return rcu_dereference_rtnl(bdev->underlay) ?: dev_net(dev);
+}
+
 static struct rtnl_link_ops bhsec_link_ops __read_mostly = {
 	.kind = KBUILD_MODNAME,
 	.priv_size = sizeof(struct bhsec_device),
 	.setup = bhsec_setup,
 	.newlink = bhsec_newlink,
+	.get_link_net = bhsec_link_net,
 };
 
 /**

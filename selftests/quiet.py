@@ -9,6 +9,8 @@ from lib import *
 
 # Longer than router solicitations and multicast reports are held back.
 WHILE = 3.5
+CONFIGFS = "/sys/kernel/config"
+ENOTSUPP = 524          # the kernel's own
 INNER = {"b": ("10.2.0.1", "fd02::1"), "c": ("10.3.0.1", "fd03::1")}
 
 a, b, c = (Ns(name) for name in "abc")
@@ -79,8 +81,8 @@ def _():
 def other_host(line):
     """README's line, as it says that the second host has it."""
     other = {"1": "2", "2": "1", "there": "back", "back": "there"}
-    return re.sub(r"(?<=192\.0\.2\.)[12]|(?<= 10\.)[12]|(?<=0x100)[12]|"
-                  "there|back", lambda found: other[found[0]], line)
+    return re.sub(r"(?<=192\.0\.2\.)[12]|(?<= 10\.)[12]|there|back",
+                  lambda found: other[found[0]], line)
 
 
 def of_readme():
@@ -148,6 +150,52 @@ def redirects(ns):
         six = dict(line.split() for line in lines)
     return (int(dict(zip(names, values))["OutRedirects"]),
             int(six["Icmp6OutRedirects"]))
+
+
+def link_netns(ns):
+    one, = json.loads(ns.run(["ip", "-j", "-d", "link", "show", "dev", "bh0"]
+                             ).stdout)
+    return {name for name in one if name.startswith("link_netns")}
+
+
+@case("a device that has moved says where its underlay is")
+def _():
+    ns, other = Ns("n"), Ns("o")
+    ns.ip("link add bh0 type bhsec\n")
+    check_equal(link_netns(ns), set(), "beside its underlay")
+    ns.ip(f"link set bh0 netns {other}\n")
+    check(link_netns(other), "no link-netns")
+    ns.close()
+    wait_for(lambda: other.device("bh0").get("reason"), what="its underlay's end")
+    check_equal(link_netns(other), set(), "without an underlay")
+
+
+@case("netpoll, which sends in any context, is refused")
+def _():
+    ns = Ns("n")
+    ns.ip("link add bh0 type bhsec\nlink set bh0 up\n")
+    for module in "configfs", "netconsole":
+        subprocess.run(["modprobe", module], check=False)
+    subprocess.run(["mount", "-t", "configfs", "configfs", CONFIGFS],
+                   capture_output=True, check=False)
+    target = f"{CONFIGFS}/netconsole/bhsec"
+    os.mkdir(target)
+    try:
+        for name, text in (("dev_name", "bh0"), ("local_ip", "10.1.0.1"),
+                           ("remote_ip", "10.1.0.2")):
+            with open(f"{target}/{name}", "w", encoding="ascii") as setting:
+                setting.write(text)
+        with ns:
+            setting = os.open(f"{target}/enabled", os.O_WRONLY)
+            try:
+                os.write(setting, b"1")
+                raise Failure("it is taken")
+            except OSError as error:
+                check_equal(error.errno, ENOTSUPP, "error")
+            finally:
+                os.close(setting)
+    finally:
+        os.rmdir(target)
 
 
 @case("a hub between two peers sends neither any redirects")
