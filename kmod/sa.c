@@ -30,6 +30,9 @@
 /* A long lifetime is waited for in steps: jiffies have an end. */
 #define CLOCK_STEP_SECONDS 3600
 
+/* All move along where a packet moves their peer. Classes need 64. */
+#define OUTBOUND_MAX 1024
+
 /* Frees transforms and objects; drained by rmmod. */
 struct workqueue_struct *bhsec_workqueue;
 
@@ -85,12 +88,14 @@ static void sa_free_transform(struct work_struct *work)
 {
 	struct bhsec_sa *sa = container_of(to_rcu_work(work), struct bhsec_sa,
 					   end_work);
+	atomic_t *transforms = sa->transforms;
 
 	crypto_free_aead(sa->tfm);
 	sa->tfm = NULL;
-	if (sa->transforms && atomic_dec_and_test(sa->transforms))
-		wake_up_var(sa->transforms);
 	sa_put(sa);
+	/* last: who waits for it waits for what sa_put() has queued, too */
+	if (transforms && atomic_dec_and_test(transforms))
+		wake_up_var(transforms);
 }
 
 /**
@@ -268,6 +273,7 @@ static int check_unique(struct bhsec_peer *peer,
 			struct netlink_ext_ack *extack)
 {
 	u64 digest = bhsec_sa_key_digest(config);
+	unsigned int outbound = 0;
 	struct bhsec_sa *sa;
 
 	if (config->outbound && bhsec_sa_find(peer, config->spi, true)) {
@@ -276,12 +282,18 @@ static int check_unique(struct bhsec_peer *peer,
 		return -EEXIST;
 	}
 	list_for_each_entry(sa, &peer->sas, list) {
+		outbound += sa->outbound;
 		if (sa->key_digest != digest ||
 		    atomic_read(&sa->state) != BHSEC_SA_STATE_ACTIVE)
 			continue;
 		NL_SET_ERR_MSG_ATTR(extack, config->attrs[BHSEC_A_SA_KEY],
 				    "another live SA of this peer has the same key");
 		return -EEXIST;
+	}
+	if (config->outbound && outbound >= OUTBOUND_MAX) {
+		NL_SET_ERR_MSG_ATTR(extack, config->attrs[BHSEC_A_SA_SPI],
+				    "the peer already has 1024 outbound SAs");
+		return -ENOSPC;
 	}
 	return 0;
 }

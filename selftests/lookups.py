@@ -72,6 +72,17 @@ def _():
 
 
 
+@case("no peer has more outbound SAs than can be moved with it at once")
+def _():
+    a = Ns("a")
+    a.ip("link add bh0 type bhsec\n")
+    a.bhsec("peer add bh0 p\n")
+    add_sas(a, "bh0", [("p", 0x1000 + n) for n in range(1024)])
+    result = a.bhsec(Sa().bhsec("bh0", "p", "out"), check=False)
+    check_equal(result.returncode, 1, "exit status")
+    check("1024 outbound SAs" in result.stderr, result.stderr)
+
+
 SPI = 0x41414141
 ENDS = {4: ipaddress.ip_address("10.0.0.1"), 6: ipaddress.ip_address("fd0e::1")}
 FLEET, TENANT = 10000, 2000
