@@ -424,6 +424,8 @@ static void __net_exit bhsec_net_exit_batch(struct list_head *nets)
 	take_all(nets, &ending);
 	if (list_empty(&ending))
 		return;
+	/* states and policies of xfrm's end later, and their timers look in here */
+	synchronize_rcu();
 	list_for_each_entry(bnet, &ending, ending)
 		net_end(bnet);
 	/* SA, its state, its peer, the peer's endpoint: each a grace period later */
