@@ -29,7 +29,9 @@
  * has its copy's inside, and bhsec_binding.lock for what is told under it.
  *
  * bhsec_route.lock and bhsec_peer.leaving_lock have nothing inside either; a packet
- * takes the former where it has looked a route up.
+ * takes the former where it has looked a route up. One that moves its peer takes
+ * bhsec_peer.endpoint_lock, which has replay_lock or the route's inside, and then
+ * that of the table of outbound SAs, with nothing inside.
  *
  * A packet takes no other lock: it finds peer, endpoint and SA under RCU, and
  * becomes a user of the SA (bhsec_sa_use()) before it waits in a cipher or a

@@ -176,10 +176,12 @@ static int dump_devices(struct sk_buff *msg, struct netlink_callback *cb,
 
 	for (i = 0; i < count; i++) {
 		bdev = netdev_priv(devs[i]);
-		mutex_lock(&bdev->lock);
-		if (!err && !bdev->gone)
-			err = dump_device(msg, cb, bdev);
-		mutex_unlock(&bdev->lock);
+		if (!err) {
+			mutex_lock(&bdev->lock);
+			if (!bdev->gone)
+				err = dump_device(msg, cb, bdev);
+			mutex_unlock(&bdev->lock);
+		}
 		dev_put(devs[i]);
 		if (!err)
 			cb->args[0]++;

@@ -16,7 +16,8 @@ enum {
 };
 
 /* Holds the largest peer; a message of a dump is as large. */
-#define BHSEC_NL_OBJECT_MAX SKB_WITH_OVERHEAD(32768)
+#define BHSEC_NL_OBJECT_MAX \
+	(SKB_WITH_OVERHEAD(32768) - NLMSG_HDRLEN - GENL_HDRLEN)
 
 extern struct genl_family bhsec_nl_family;
 
