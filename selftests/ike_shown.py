@@ -156,7 +156,8 @@ class Told:
         self.lines = []
         self.process = a.popen(["bhsec", "monitor"], text=True,
                                stdout=subprocess.PIPE)
-        wait_for(lambda: Monitor.subscribed(self, a), what="the monitor's start")
+        wait_for(lambda: Monitor.subscribed(self.process, a),
+                 what="the monitor's start")
         threading.Thread(target=self.collect, daemon=True).start()
 
     def collect(self):

@@ -88,16 +88,18 @@ class Monitor:
         self.events = []
         self.process = ns.popen(["bhsec", "monitor", "-j"], text=True,
                                 stdout=subprocess.PIPE)
-        wait_for(lambda: self.subscribed(ns), what="the monitor's start")
+        wait_for(lambda: Monitor.subscribed(self.process, ns),
+                 what="the monitor's start")
         self.thread = threading.Thread(target=self.collect, daemon=True)
         self.thread.start()
 
-    def subscribed(self, ns):
-        """Is there a socket of the process that has joined a group?"""
+    @staticmethod
+    def subscribed(process, ns):
+        """Is there a socket of the process that has joined both groups?"""
         with ns, open("/proc/thread-self/net/netlink", encoding="ascii") as lines:
             rows = [line.split() for line in lines]
-        return any(row[2] == str(self.process.pid) and int(row[3], 16)
-                   for row in rows[1:])
+        return any(row[2] == str(process.pid) and
+                   int(row[3], 16).bit_count() >= 2 for row in rows[1:])
 
     def collect(self):
         for line in self.process.stdout:

@@ -99,7 +99,8 @@ const char help_show[] =
 "  --stats     the counters of SAs too; with all, those that are zero as well\n"
 "\n"
 "It prints no keys, and without CAP_NET_ADMIN no SPIs, sequence numbers and\n"
-"endpoints; all else needs no privilege.\n"
+"endpoints; dev, fwmark and a link-local endpoint's link need it where the\n"
+"underlay is.\n"
 "\n"
 "Example:\n"
 "  bhsec show bh0 peer bts7 --stats\n";
@@ -124,8 +125,8 @@ const char help_genkey[] =
 "and hardly any is one that the host's own IPsec has or will draw.\n"
 "\n"
 "Example:\n"
-"  (umask 077; bhsec genkey chacha20-poly1305 > bts7.key)\n"
-"  bhsec sa add bh0 bts7 in spi $(bhsec genkey --spi) key-file bts7.key\n";
+"  umask 077; bhsec genkey > bts7.key; spi=$(bhsec genkey --spi); echo $spi\n"
+"  bhsec sa add bh0 bts7 in spi $spi cipher aes-gcm-256 key-file bts7.key\n";
 
 const char help_batch[] =
 "bhsec -batch FILE|-: do many commands, one a line, without the word bhsec\n"

@@ -216,7 +216,9 @@ static int subscribe(struct nl *nl)
 	/* the second, for those who may, is not bound by rmem_max */
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
-	if (join(nl, nl->events) < 0 || join(nl, nl->config) < 0)
+	/* an older module has no such group */
+	if (join(nl, nl->events) < 0 ||
+	    (nl->config && join(nl, nl->config) < 0))
 		return errno == EPERM ?
 			refuse("monitor: this needs the capability CAP_NET_ADMIN") :
 			refuse("monitor: %s", strerror(errno));

@@ -16,7 +16,6 @@
 /* Above this a handed-over number leaves no room to count on. */
 #define SEQ_MAX (1ULL << 63)
 
-
 /**
  * struct sa_request - a request about an SA
  * @req: the request

@@ -142,7 +142,8 @@ static int show_all(struct show *show)
 		/* whole JSON even if a refusal made it short */
 		out_array_end(&show->out);
 		out_end(&show->out);
-		tell_withheld(show);
+		if (!status)
+			tell_withheld(show);
 	}
 	nl_records_free(&devices);
 	identities_free(&show->identities);
