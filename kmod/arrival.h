@@ -23,7 +23,7 @@
  * @encap: BHSEC_ENCAP_*
  * @is_ipv6: outer family
  * @checksum_ok: the UDP checksum was right, or there is none
- * @xfrm_next: xfrm is behind the door, and takes what we do not
+ * @xfrm_next: xfrm is behind the door, and may have a state for it
  *
  * Behind a door nobody reads the outer header in the packet.
  */

@@ -177,6 +177,13 @@ static int esp_door_callback(struct sk_buff *skb, int err)
 	return 1;
 }
 
+/* By whatever encapsulation: xfrm has no state for it. */
+static bool is_taken(struct sk_buff *skb, struct bhsec_arrival *arrival)
+{
+	arrival->xfrm_next = false;
+	return !bhsec_esp_in(skb, arrival);
+}
+
 /*
  * Raw ESP that is not ours: what xfrm takes is its own, and what has an SA of
  * ours that is in UDP is dropped. The rest is nobody's: it goes on, to be counted
@@ -193,13 +200,16 @@ static int unknown_door(struct sk_buff *skb)
 	note_raw(&arrival, skb);
 	if (bhsec_xfrm_takes(skb, spi, &arrival))
 		return -EINVAL;
-	if (bhsec_esp_astray(skb, &arrival))
+	if (is_taken(skb, &arrival))
 		return 0;
 	audit_unknown(skb, &arrival);
 	return -EINVAL;
 }
 
-/* A daemon's socket: what has no SPI of ours is between it and xfrm. */
+/*
+ * A daemon's socket: what has no SPI of ours is between it and xfrm. A peer in UDP
+ * may send there, too.
+ */
 static int unknown_door_input(struct sk_buff *skb, int nexthdr, __be32 spi,
 			      int encap_type)
 {
@@ -212,7 +222,7 @@ static int unknown_door_input(struct sk_buff *skb, int nexthdr, __be32 spi,
 		return -EINVAL;
 	note_daemons(&arrival, skb);
 	return !bhsec_xfrm_takes(skb, spi, &arrival) &&
-	       bhsec_esp_astray(skb, &arrival) ? 0 : -EINVAL;
+	       is_taken(skb, &arrival) ? 0 : -EINVAL;
 }
 
 static int unknown4_door_error(struct sk_buff *skb, u32 info)

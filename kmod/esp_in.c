@@ -437,11 +437,11 @@ static struct bhsec_sa *addressee(const struct sk_buff *skb, __be32 spi,
 }
 
 /*
- * To an SA keyed by hand xfrm's doors lead raw ESP alone, if it has that: all
- * else may be for a state of xfrm's that has the same SPI.
+ * Where xfrm comes next an SA keyed by hand takes raw ESP alone, if it has that:
+ * all else may be for a state of xfrm's that has the same SPI.
  */
-static bool is_astray(const struct bhsec_sa *sa,
-		      const struct bhsec_arrival *arrival)
+static bool is_for_xfrm(const struct bhsec_sa *sa,
+			const struct bhsec_arrival *arrival)
 {
 	return arrival->xfrm_next && !sa->borrowed &&
 	       (arrival->encap != BHSEC_ENCAP_ESP || sa->encap != BHSEC_ENCAP_ESP);
@@ -453,29 +453,7 @@ static struct bhsec_sa *taker(const struct sk_buff *skb, __be32 spi,
 {
 	struct bhsec_sa *sa = addressee(skb, spi, arrival);
 
-	return sa && likely(!is_astray(sa, arrival)) ? sa : NULL;
-}
-
-/**
- * bhsec_esp_astray - drop ESP that came by an encapsulation that its SA has not
- * @skb: data starts at the ESP header; xfrm has no state for it
- * @arrival: what the door, which has xfrm behind it, knows of its outer packet
- *
- * Context: RCU read lock held, softirqs off.
- * Return: true if it was such a one, and is consumed.
- */
-bool bhsec_esp_astray(struct sk_buff *skb, const struct bhsec_arrival *arrival)
-{
-	struct batch batch = {
-		.sa = addressee(skb, spi_of(skb), arrival),
-		.arrival = arrival,
-	};
-
-	if (!batch.sa || !is_astray(batch.sa, arrival))
-		return false;
-	datagram(skb)->seq = seq_of(skb);
-	drop(&batch, skb, BHSEC_A_STATS_ENCAP);
-	return true;
+	return sa && likely(!is_for_xfrm(sa, arrival)) ? sa : NULL;
 }
 
 /* Why none of an SA's datagrams can be taken, 0 if they can. */
