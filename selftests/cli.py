@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: newest
 """The tool: its grammar, its input rules, its refusals in the user's words."""
 
 import base64

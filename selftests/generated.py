@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: newest
 """The netlink header is what the kernel's generator makes of bhsec.yaml.
 
 With --write it is made so.

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: newest
 """Help, man page and completion of the tool: in step with each other."""
 
 from lib import *

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: newest
 """Who a daemon says its peers are: asked over strongSwan's control socket, of
 which here a few lines of Python are the other end. Whatever is wrong there, all
 else is shown, and in time."""

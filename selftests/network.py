@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: newest
 """A real base-station network over the demo's tunnels while the underlay is
 slow and loses packets, and keys change: Abis over TCP, M3UA over SCTP, GTP-U.
 

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: newest
 """What show prints: as wide as the terminal, and no wider elsewhere; text and
 JSON from one path."""
 

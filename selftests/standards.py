@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: newest
 """STANDARDS.md says which test shows which clause: what it names is there, and
 no clause that binds is missing."""
 

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: newest
 # measured
 """What the tool and the kernel take, a peer with two SAs, to install and to
 show many: 10,000 are to be there in two seconds and seen in half a one, at
