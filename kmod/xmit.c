@@ -289,6 +289,33 @@ static unsigned int choose_outer(struct bhsec_peer *peer, struct sk_buff *skb,
 }
 
 /*
+ * What does not fit into its path goes by the one exception of RFC 2473 7.1: IPv6
+ * hears of nothing below 1280. Returns true if it does not go so; it is consumed.
+ */
+static bool is_too_big(struct sk_buff *skb, struct bhsec_sa *sa,
+		       const struct bhsec_segments *segments,
+		       const struct bhsec_inner *inner, struct bhsec_outer *outer)
+{
+	unsigned int mtu = bhsec_outer_inner_max(outer, &sa->layout);
+	bool loops, may_cut;
+
+	if (likely(segments->unit <= mtu))
+		return false;
+	/*
+	 * Going round, each turn larger: in pieces it would for ever. What will
+	 * not be known again is not cut at all.
+	 */
+	loops = bhsec_outer_is_ours(skb);
+	may_cut = !loops && bhsec_sa_has_iv(sa);
+	outer->may_fragment = may_cut && inner->is_ipv6 &&
+			      segments->unit <= IPV6_MIN_MTU;
+	if (outer->may_fragment)
+		return false;
+	xmit_too_big(skb, sa, inner, mtu, loops, may_cut);
+	return true;
+}
+
+/*
  * Find peer, SA and route of a packet and whether it fits. What cannot go is
  * counted and freed, and its sender told: nothing ever leaves in clear.
  */
@@ -300,7 +327,7 @@ static void xmit_inner(struct sk_buff *skb, struct net_device *dev)
 	struct bhsec_outer outer = {};
 	struct bhsec_segments segments __uninitialized;
 	struct bhsec_inner inner;
-	unsigned int drop, mtu;
+	unsigned int drop;
 
 	drop = BHSEC_A_STATS_MALFORMED;
 	if (!read_inner(skb, &inner) || !checksum_fits(skb, &inner) ||
@@ -329,23 +356,8 @@ static void xmit_inner(struct sk_buff *skb, struct net_device *dev)
 	drop = choose_outer(peer, skb, &inner, sa, &outer);
 	if (drop)
 		goto unreachable;
-	mtu = bhsec_outer_inner_max(&outer, &sa->layout);
-	if (segments.unit > mtu) {
-		/*
-		 * Going round, each turn larger: in pieces it would for ever.
-		 * What will not be known again is not cut at all.
-		 */
-		bool loops = bhsec_outer_is_ours(skb);
-		bool may_cut = !loops && bhsec_sa_has_iv(sa);
-
-		/* RFC 2473 7.1: IPv6 hears of nothing below 1280 */
-		outer.may_fragment = may_cut && inner.is_ipv6 &&
-				     segments.unit <= IPV6_MIN_MTU;
-		if (!outer.may_fragment) {
-			xmit_too_big(skb, sa, &inner, mtu, loops, may_cut);
-			return;
-		}
-	}
+	if (is_too_big(skb, sa, &segments, &inner, &outer))
+		return;
 	drop = bhsec_esp_out(sa, &segments, &inner, &outer);
 	if (drop == BHSEC_A_STATS_EXPIRED && sa->borrowed &&
 	    bhsec_wait_out(peer, skb))
