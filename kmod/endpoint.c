@@ -86,9 +86,7 @@ void bhsec_endpoint_set(struct bhsec_peer *peer, struct bhsec_endpoint *new)
 	old = rcu_replace_pointer(peer->endpoint, new,
 				  lockdep_is_held(&peer->endpoint_lock));
 	spin_unlock_bh(&peer->endpoint_lock);
-	rcu_read_lock();
 	bhsec_underlay_peer_moved(peer);
-	rcu_read_unlock();
 	bhsec_endpoint_free(old);
 }
 

@@ -18,7 +18,7 @@
 
 /**
  * bhsec_event_limit_init - begin to count events
- * @limit: of one kind
+ * @limit: nobody counts with it yet
  */
 void bhsec_event_limit_init(struct bhsec_event_limit *limit)
 {

@@ -41,7 +41,7 @@ struct bhsec_prefixes {
  * @endpoint: new endpoint, or NULL; taken over on success
  * @selectors: new list, or NULL; taken over on success
  * @local_selectors: new list, or NULL; taken over on success
- * @bound: what a daemon makes it from, or NULL; taken over on success
+ * @bound: what a daemon makes it from, or NULL
  * @has_encap: @encap is given
  * @has_roam: @roam is given
  * @has_entropy: @entropy is given

@@ -6,7 +6,7 @@
  *
  * All CPUs share them: most peers of many send a packet now and then, and would
  * hold a route for each CPU. No packet writes to what they share, for it needs
- * no reference before the end of its RCU read lock.
+ * no reference before the end of its RCU read lock, unless it stays longer.
  */
 #include <linux/slab.h>
 #include <net/dst.h>

@@ -99,8 +99,6 @@ struct bhsec_sa_mark {
  *	lifetimes; held; NULL for one keyed by hand
  * @tfm: valid while @users is not 0
  * @transforms: how many transforms the underlay netns waits for
- * @users: one until a grace period after the SA has stopped, and one of each
- *	packet that stays in it longer than under the RCU read lock
  * @ref: the list's reference, and one as long as @tfm lives
  * @soft: when to tell
  * @hard: when to stop
@@ -110,6 +108,9 @@ struct bhsec_sa_mark {
  *	begins here, in other cache lines than what it reads
  * @last: a packet was sent, or an authentic one received
  * @replay_lock: serializes @replay; softirqs are off
+ * @users: one until a grace period after the SA has stopped, and one of each
+ *	packet that stays in it longer than under the RCU read lock; where a
+ *	cipher may answer later each packet is one
  * @replay: inbound window
  * @used_packets: counted while a lifetime in packets is set
  * @used_bytes: counted while a lifetime in bytes is set
@@ -142,7 +143,6 @@ struct bhsec_sa {
 	struct bhsec_borrowed *borrowed;
 	struct crypto_aead *tfm;
 	atomic_t *transforms;
-	refcount_t users;
 	refcount_t ref;
 	struct bhsec_lifetime soft;
 	struct bhsec_lifetime hard;
@@ -151,6 +151,7 @@ struct bhsec_sa {
 	atomic64_t seq ____cacheline_aligned_in_smp;
 	struct bhsec_stamp last;
 	spinlock_t replay_lock;
+	refcount_t users;
 	struct bhsec_replay replay;
 	atomic64_t used_packets;
 	atomic64_t used_bytes;

@@ -228,25 +228,27 @@ static void unmark(struct bhsec_sa *sa)
  */
 static void place_sender(struct bhsec_sa *sa)
 {
-	const struct net *underlay = rcu_dereference(sa->peer->bdev->underlay);
-	const struct bhsec_endpoint *endpoint = rcu_dereference(sa->peer->endpoint);
+	const struct bhsec_endpoint *endpoint;
+	const struct net *underlay;
 
 	lockdep_assert_held(&senders_lock);
 	hash_del_rcu(&sa->sender_node);
+	rcu_read_lock();
+	underlay = rcu_dereference(sa->peer->bdev->underlay);
+	endpoint = rcu_dereference(sa->peer->endpoint);
 	if (endpoint && underlay)
 		hash_add_rcu(senders, &sa->sender_node,
 			     sender_hash(underlay, sa->spi, &endpoint->addr,
 					 endpoint->is_ipv6));
+	rcu_read_unlock();
 }
 
 static void add_sender(struct bhsec_sa *sa)
 {
-	rcu_read_lock();
 	spin_lock_bh(&senders_lock);
 	hlist_add_head(&sa->peer_node, &sa->peer->senders);
 	place_sender(sa);
 	spin_unlock_bh(&senders_lock);
-	rcu_read_unlock();
 }
 
 static void del_sender(struct bhsec_sa *sa)
@@ -261,7 +263,7 @@ static void del_sender(struct bhsec_sa *sa)
  * bhsec_underlay_peer_moved - find a peer's outbound SAs at its new endpoint
  * @peer: the peer
  *
- * Context: RCU read lock held; any but hard interrupts.
+ * Context: any but hard interrupts.
  */
 void bhsec_underlay_peer_moved(struct bhsec_peer *peer)
 {
