@@ -19,10 +19,6 @@ directory = tempfile.mkdtemp()
 nl = a.nl
 
 
-# Seconds, which go on between two answers.
-TIMES = "age", "last-received", "last-sent"
-
-
 def state():
     """All that the kernel knows, but for what time changes; no process."""
     devices = nl.dump("dev-get")
@@ -464,7 +460,7 @@ long getrandom(void *to, unsigned long size, unsigned int flags)
 
 @case("an SPI that is reserved is drawn again")
 def _():
-    library = "/tmp/unlucky.so"
+    library = f"{directory}/unlucky.so"
     subprocess.run(["gcc", "-shared", "-fPIC", "-xc", "-", "-o", library],
                    input=UNLUCKY, text=True, check=True)
     shown = a.run(["bhsec", "genkey", "--spi"],

@@ -37,14 +37,14 @@ def devices(count, underlay, inside):
 @contextlib.contextmanager
 def expedited():
     """Each new setting waits for a grace period: short ones."""
-    def write(value):
+    def expedite(value):
         with open("/sys/kernel/rcu_expedited", "w", encoding="ascii") as setting:
             setting.write(value)
-    write("1")
+    expedite("1")
     try:
         yield
     finally:
-        write("0")
+        expedite("0")
 
 
 def ports(ns):

@@ -307,6 +307,7 @@ def _():
     with Daemon(tell(ike_sa("bts7.example", child_of(near)))) as daemon:
         result = a.run(["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}",
                         "--clear-groups", "bhsec", "show", "-j"])
+        check_equal(result.stderr.count("\n"), 1, f"lines of {result.stderr}")
         check("withheld" in result.stderr, f"stderr: {result.stderr}")
         check("bts7" not in result.stdout, "it is named")
         check_equal(daemon.connections, 0, "connections")

@@ -48,6 +48,8 @@ PMTUDISC_DONT, PMTUDISC_DO = 0, 2
 IP_RECVERR, IPV6_RECVERR = 11, 25
 ESP_PORT = 4500
 SINK_PORT = 47100
+# What show has in seconds, which go on between two answers.
+TIMES = "age", "last-received", "last-sent"
 # Generous: an emulated guest shares its CPUs with whatever the host does.
 PATIENCE = 30 if os.environ.get("BHSEC_KERNEL") != "debug" else 120
 

@@ -135,7 +135,7 @@ def _():
                     beside[family], few[family], 1.2)
 
 
-@case("a route that changes elsewhere: one packet looks for the way again")
+@case("a route that changes elsewhere: not every packet looks for the way again")
 def _():
     for family in 4, 6:
         a = Ns("a")

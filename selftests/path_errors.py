@@ -4,8 +4,6 @@
 by its kind and told, with the address of who sent it, if SPI and endpoint are
 those of an SA. What the path of real packets says is heard, too."""
 
-import itertools
-
 from libbound import *
 from libesp import *
 
