@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """What a bound device does not take it says, with the reason, as long as it is
 there; and what is not its own it leaves alone."""
 

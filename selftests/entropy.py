@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """With entropy the UDP source port is the inner flow's, so that whatever spreads
 traffic by ports spreads one tunnel; without, nothing of its flows is outside.
 

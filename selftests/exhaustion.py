@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """The end of the sequence numbers: without ESN an SA stops there, says so and
 repeats none; with ESN it crosses 2^32 with the kernel's own IPsec following."""
 

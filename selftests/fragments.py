@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """Outer fragments: the kernel puts them together before any door sees them.
 Whatever way they come in, their packet is opened once; overlapping ones end in
 the kernel (RFC 5722, RFC 4301 7), and an incomplete one costs nothing for long.

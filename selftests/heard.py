@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """When a peer was last heard and last sent to: by authentic packets alone, by
 those of SAs that have gone, too, each SA by its own."""
 

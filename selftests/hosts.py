@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """From host to host: the inner addresses are the endpoints. The way to the far
 one leads into the tunnel, so "dev" says what its packets leave by. It is kept
 whatever source they have and however long the prefixes elsewhere are."""

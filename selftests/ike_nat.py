@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """Base stations behind a NAT box (RFC 3948, RFC 7296 2.23): two with one
 address, keepalives, and a box that has forgotten them: the controller's kernel
 says so to the daemon, and traffic goes on at the new port."""

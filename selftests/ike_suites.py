@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """Every suite that a 3GPP gateway may negotiate (TS 33.210, RFC 8221), by IKE:
 one controller that takes them all, a station for each, some of them with the
 kernel's own IPsec; traffic, a rekey, traffic."""

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """Ways to key a base station beside the plain one: on demand, anew by volume,
 with a post-quantum preshared key (RFC 8784) and with ML-KEM beside X25519
 (RFC 9370)."""

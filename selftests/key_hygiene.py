@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """Keys: an old one installed again repeats no nonce, the same one twice is
 refused, and none ever comes out again, in no output, event, dump or log."""
 

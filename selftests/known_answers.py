@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """What others say ESP is: scapy's packets are accepted and delivered byte for
 byte, bhsec's packets are opened by scapy and tshark, and RFC 7634's published
 packet is accepted. RFC 4106 publishes no packet; its draft's vectors are those

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """Endpoints that are link-local have a link: given, taken from the device's
 "dev", or learned. The same address is at the far end of two links here."""
 

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """A tunnel whose way leads back into a tunnel: its own, another one, one of
 another netns, one of another kind. Nothing goes round for ever, nothing eats
 up the stack, and traffic goes on once the way is mended.

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """Who else lives on the host: an IKE daemon on port 4500, the tunnels it makes,
 an xfrm interface, another bhsec device, a VRF. Each datagram reaches whom it
 belongs to, and a port has one owner.

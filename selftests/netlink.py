@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """The netlink family: malformed requests of every kind are refused with one
 sentence and the attribute, and change nothing; the kernel's own client drives
 it; every attribute that bhsec.yaml lets into a request has a policy."""

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """What the path says: an ICMP error about a packet to a peer is counted there
 by its kind and told, with the address of who sent it, if SPI and endpoint are
 those of an SA. What the path of real packets says is heard, too."""

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """Sizes: what fits goes, what does not is fragmented before ESP or refused with
 the number that fits, and the path's own limit is learned from ICMP errors that
 are about datagrams of ours.

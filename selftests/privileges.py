@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """What root, an unprivileged user, and the root of a user namespace that was
 given a device may read and write, and what they hear."""
 

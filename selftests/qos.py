@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """The QoS bits of a packet: its DSCP and ECN in the outer header, the outer
 ECN in it on the way back (RFC 6040 4), and the priority and queue that local
 rules gave to it, as the underlay's qdisc sees them. Of its TTL the outer header

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """A tunnel's device says nothing by itself: no address that nobody gave it, no
 packet while it is idle, no redirects to peers that have no other way."""
 

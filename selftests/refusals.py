@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """What is not to be accepted: each datagram ends in the counter of its cause,
 nothing else moves, nothing is delivered, and the SA goes on working. What is
 auditable is told to who listens, and told so often and no more."""

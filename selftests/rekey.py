@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """Fifty rekeys, make before break, under traffic in both directions: every
 datagram arrives once, through bhsec's counters too, which outlive the SAs."""
 

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """A peer that moves, or whose NAT does: only an authentic packet newer than
 all others changes the endpoint, and only where that is allowed. Keepalives
 hold a NAT's mapping (RFC 3948 2.3)."""

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """What goes to a peer leaves from the address that the peer asked: the local
 one that its last authentic packet came to, wherever "local" is not set and as
 long as the address is there. A stateful firewall before the peer sees to it."""

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """Every cipher of the table alike (TS 33.210, RFC 8221): packets that the
 cryptography package seals are delivered byte for byte and ours are opened by
 it, what was altered, cut or comes again is refused, IVs are what the cipher

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """Ten thousand peers with two SAs each: made by one batch, dumped completely
 and consistently, deleted. Time is printed, not judged."""
 

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """Who sends what cannot go is told, also where the packet has no route: tc or an
 XDP program has redirected it into the device, or it comes of a packet socket.
 

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """Raw ESP that nobody on the host takes is no_sa and audited (RFC 4303 3.4.2),
 with the kernel's own IPsec loaded or not; what that takes is its own, also where
 an SA by hand has the same SPI for another encapsulation."""

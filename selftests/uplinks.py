@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """The route to a peer is that of the outer packet's DSCP, as rules of the host
 would have it: a class has its own way and its own path MTU, and a peer whose
 classes go the same way is looked for no more often than one with a single class.
