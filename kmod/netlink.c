@@ -84,6 +84,21 @@ static const struct nla_policy sa_policy[] = {
 	[BHSEC_A_SA_HARD_SECONDS] = { .type = NLA_U64 },
 };
 
+static struct netlink_range_validation size_range = {
+	.max = U16_MAX,
+};
+
+static const struct nla_policy way_policy[] = {
+	[BHSEC_A_WAY_IFINDEX] = { .type = NLA_U32 },
+	[BHSEC_A_WAY_IFNAME] = { .type = NLA_NUL_STRING, .len = ALTIFNAMSIZ - 1 },
+	[BHSEC_A_WAY_SRC] = { .type = NLA_BINARY, .len = 16 },
+	[BHSEC_A_WAY_DST] = { .type = NLA_BINARY, .len = 16 },
+	[BHSEC_A_WAY_PROTOCOL] = { .type = NLA_U8 },
+	[BHSEC_A_WAY_DPORT] = { .type = NLA_U16 },
+	[BHSEC_A_WAY_DSCP] = NLA_POLICY_MAX(NLA_U8, 63),
+	[BHSEC_A_WAY_SIZE] = NLA_POLICY_FULL_RANGE(NLA_U32, &size_range),
+};
+
 /**
  * bhsec_nl_device - the device that a request is about, locked
  * @net: netns of the caller
@@ -311,6 +326,7 @@ static const struct genl_ops ops[] = {
 	OP(BHSEC_CMD_SA_GET, sa_policy, bhsec_nl_sa_get, bhsec_nl_sa_dump, 0),
 	OP(BHSEC_CMD_SA_ADD, sa_policy, bhsec_nl_sa_add, NULL, GENL_UNS_ADMIN_PERM),
 	OP(BHSEC_CMD_SA_DEL, sa_policy, bhsec_nl_sa_del, NULL, GENL_UNS_ADMIN_PERM),
+	OP(BHSEC_CMD_EXPLAIN, way_policy, bhsec_nl_explain, NULL, GENL_UNS_ADMIN_PERM),
 };
 
 static const struct genl_multicast_group groups[] = {

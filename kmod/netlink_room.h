@@ -54,6 +54,7 @@ int bhsec_nl_peer_dump(struct sk_buff *msg, struct netlink_callback *cb);
 int bhsec_nl_peer_add(struct sk_buff *skb, struct genl_info *info);
 int bhsec_nl_peer_set(struct sk_buff *skb, struct genl_info *info);
 int bhsec_nl_peer_del(struct sk_buff *skb, struct genl_info *info);
+int bhsec_nl_explain(struct sk_buff *skb, struct genl_info *info);
 int bhsec_nl_sa_get(struct sk_buff *skb, struct genl_info *info);
 int bhsec_nl_sa_dump(struct sk_buff *msg, struct netlink_callback *cb);
 int bhsec_nl_sa_add(struct sk_buff *skb, struct genl_info *info);

@@ -316,16 +316,36 @@ static bool is_too_big(struct sk_buff *skb, struct bhsec_sa *sa,
 }
 
 /*
- * Find peer, SA and route of a packet and whether it fits. What cannot go is
- * counted and freed, and its sender told: nothing ever leaves in clear.
+ * Find peer, SA and route of a packet. Returns the counter of the reason why it
+ * cannot go, or 0. RCU read lock held, softirqs off.
+ */
+static unsigned int find_way(struct bhsec_device *bdev, struct sk_buff *skb,
+			     const struct bhsec_inner *inner,
+			     struct bhsec_way *way)
+{
+	unsigned int drop;
+
+	if (!rcu_access_pointer(bdev->underlay))
+		return BHSEC_A_STATS_NO_ROUTE;
+	way->peer = bhsec_selector_lookup(&bdev->selectors, inner->dst,
+					  inner->is_ipv6);
+	if (!way->peer)
+		return BHSEC_A_STATS_NO_PEER;
+	if (!bhsec_peer_is_local(way->peer, inner->src, inner->is_ipv6))
+		return BHSEC_A_STATS_SELECTOR;
+	drop = find_sa(way->peer, inner->tos >> 2, &way->sa);
+	return drop ?: choose_outer(way->peer, skb, inner, way->sa, &way->outer);
+}
+
+/*
+ * Find the way of a packet and whether it fits. What cannot go is counted and
+ * freed, and its sender told: nothing ever leaves in clear.
  */
 static void xmit_inner(struct sk_buff *skb, struct net_device *dev)
 {
 	struct bhsec_device *bdev = netdev_priv(dev);
-	struct bhsec_peer *peer = NULL;
-	struct bhsec_sa *sa = NULL;
-	struct bhsec_outer outer = {};
 	struct bhsec_segments segments __uninitialized;
+	struct bhsec_way way = {};
 	struct bhsec_inner inner;
 	unsigned int drop;
 
@@ -334,33 +354,19 @@ static void xmit_inner(struct sk_buff *skb, struct net_device *dev)
 	    !bhsec_segments_begin(&segments, skb, &inner))
 		goto drop;
 
-	drop = BHSEC_A_STATS_NO_ROUTE;
-	if (!rcu_access_pointer(bdev->underlay))
-		goto unreachable;
-	drop = BHSEC_A_STATS_NO_PEER;
-	peer = bhsec_selector_lookup(&bdev->selectors, inner.dst, inner.is_ipv6);
-	if (!peer)
-		goto unreachable;
-	drop = BHSEC_A_STATS_SELECTOR;
-	if (!bhsec_peer_is_local(peer, inner.src, inner.is_ipv6))
-		goto unreachable;
-	drop = find_sa(peer, inner.tos >> 2, &sa);
+	drop = find_way(bdev, skb, &inner, &way);
 	if (drop == BHSEC_A_STATS_NO_KEY) {
-		if (bhsec_wait_for_key(peer, skb))
+		if (bhsec_wait_for_key(way.peer, skb))
 			return;
-		bhsec_bound_ask(peer, skb, &inner);
+		bhsec_bound_ask(way.peer, skb, &inner);
 	}
 	if (drop)
 		goto unreachable;
-
-	drop = choose_outer(peer, skb, &inner, sa, &outer);
-	if (drop)
-		goto unreachable;
-	if (is_too_big(skb, sa, &segments, &inner, &outer))
+	if (is_too_big(skb, way.sa, &segments, &inner, &way.outer))
 		return;
-	drop = bhsec_esp_out(sa, &segments, &inner, &outer);
-	if (drop == BHSEC_A_STATS_EXPIRED && sa->borrowed &&
-	    bhsec_wait_out(peer, skb))
+	drop = bhsec_esp_out(way.sa, &segments, &inner, &way.outer);
+	if (drop == BHSEC_A_STATS_EXPIRED && way.sa->borrowed &&
+	    bhsec_wait_out(way.peer, skb))
 		drop = 0;
 	if (!drop)
 		return;
@@ -368,7 +374,7 @@ unreachable:
 	if (drop != BHSEC_A_STATS_NOMEM)
 		tell_unreachable(skb);
 drop:
-	count_tx_drop(bdev, peer, sa, packets_of(skb), drop);
+	count_tx_drop(bdev, way.peer, way.sa, packets_of(skb), drop);
 	kfree_skb(skb);
 }
 
@@ -379,6 +385,38 @@ static int xmit_fragment(struct net *net, struct sock *sk, struct sk_buff *skb)
 	skb_dst_drop(skb);
 	xmit_inner(skb, dev);
 	return 0;
+}
+
+/**
+ * bhsec_xmit_explain - where a packet would go
+ * @bdev: the device
+ * @skb: the packet; it stays the caller's
+ * @way: is filled as far as it gets; the route in it is no longer valid
+ * @mtu: the largest packet that this way takes in bytes, 0 if it has no route
+ *
+ * Context: the device's lock is held, and holds peer and SA.
+ * Return: the counter of the reason why it would not go, or 0.
+ */
+unsigned int bhsec_xmit_explain(struct bhsec_device *bdev, struct sk_buff *skb,
+				struct bhsec_way *way, unsigned int *mtu)
+{
+	struct bhsec_inner inner;
+	unsigned int drop;
+
+	*mtu = 0;
+	memset(way, 0, sizeof(*way));
+	if (!read_inner(skb, &inner))
+		return BHSEC_A_STATS_MALFORMED;
+	local_bh_disable();
+	rcu_read_lock();
+	drop = find_way(bdev, skb, &inner, way);
+	if (!drop) {
+		*mtu = bhsec_outer_inner_max(&way->outer, &way->sa->layout);
+		drop = inner.len > *mtu ? BHSEC_A_STATS_TOO_BIG : 0;
+	}
+	rcu_read_unlock();
+	local_bh_enable();
+	return drop ?: netif_running(bdev->dev) ? 0 : BHSEC_A_STATS_DOWN;
 }
 
 /**

@@ -5,7 +5,7 @@
 
 from lib import *
 
-VERBS = ["set", "peer", "sa", "show", "monitor", "genkey"]
+VERBS = ["set", "peer", "sa", "show", "explain", "monitor", "genkey"]
 
 a = Ns("a")
 link = veth(a, Ns("b"))
@@ -58,6 +58,7 @@ sa
 sa add d n in
 show
 show d
+explain d s t
 monitor
 genkey
 """

@@ -141,17 +141,31 @@ _bhsec_show() {
 	[ "${!#}" != --stats ] || echo all
 }
 
+# What may follow the words of "explain DEVICE SRC DST ...".
+_bhsec_explain() {
+	case $#:$2 in
+	0:*) _bhsec_devices type bhsec; echo --help ;;
+	1:*) echo --in ;;
+	*:--in | 2:*) ;;
+	*) if (($# % 2)); then
+		_bhsec_options 'proto dport dscp size -j' "$*"
+	elif [ "${!#}" = dscp ]; then
+		echo $_bhsec_dscps
+	fi ;;
+	esac
+}
+
 # What may follow the words before the cursor.
 _bhsec_next() {
 	local verb=$1
 
 	case $# in
-	0) echo set peer sa show monitor genkey -batch -j --stats --help --version
+	0) echo set peer sa show explain monitor genkey -batch -j --stats --help --version
 		return ;;
 	esac
 	shift
 	case $verb in
-	set | peer | sa | show) "_bhsec_$verb" "$@" ;;
+	set | peer | sa | show | explain) "_bhsec_$verb" "$@" ;;
 	monitor) _bhsec_options '-j --help' "$*" ;;
 	genkey) [ $# -gt 0 ] || echo $_bhsec_ciphers --spi --help ;;
 	-j | --json) _bhsec_next "$@" ;;

@@ -12,6 +12,7 @@ const char help_all[] =
 "  bhsec peer add|set|del DEVICE NAME  its remote sites\n"
 "  bhsec sa add|del DEVICE NAME ...    their keys, one per direction\n"
 "  bhsec show [DEVICE [peer NAME]]     everything, and what was counted\n"
+"  bhsec explain DEVICE SRC DST        where a packet would go, or why not\n"
 "  bhsec monitor                       events as they happen\n"
 "  bhsec genkey [CIPHER | --spi]       a new random key, or SPI\n"
 "  bhsec -batch FILE|-                 many commands, one a line\n"
@@ -104,6 +105,22 @@ const char help_show[] =
 "\n"
 "Example:\n"
 "  bhsec show bh0 peer bts7 --stats\n";
+
+const char help_explain[] =
+"bhsec explain DEVICE SRC DST [OPTION...] [-j]: where a packet would go, by the\n"
+"look-ups that one makes: route, peer, SA, outer addresses, mtu. Or the counter\n"
+"that would drop it, and what to do. Nothing is sent.\n"
+"bhsec explain DEVICE --in SPI [-j]: what came by an inbound SA, or did not\n"
+"\n"
+"  proto P     protocol of the packet, by number or name (udp)\n"
+"  dport N     its destination port\n"
+"  dscp N      its class, 0 to 63 or be, ef, csN, afNN (0)\n"
+"  size N      its length in bytes, IP header included\n"
+"  -j, --json  as JSON\n"
+"\n"
+"Example:\n"
+"  bhsec explain bh0 10.1.0.1 10.7.0.1 dscp ef size 1400\n"
+"  bhsec explain bh0 --in 0x1001\n";
 
 const char help_monitor[] =
 "bhsec monitor [-j]: print events as they happen, one a line: bad packets, ends\n"

@@ -5,6 +5,7 @@
 extern const char help_all[];
 extern const char help_batch[];
 extern const char help_genkey[];
+extern const char help_explain[];
 extern const char help_monitor[];
 extern const char help_peer[];
 extern const char help_sa[];

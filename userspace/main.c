@@ -33,6 +33,7 @@ static const struct verb verbs[] = {
 	{ "peer", cmd_peer, help_peer, false },
 	{ "sa", cmd_sa, help_sa, false },
 	{ "show", cmd_show, help_show, true },
+	{ "explain", cmd_explain, help_explain, true },
 	{ "monitor", cmd_monitor, help_monitor, true },
 	{ "genkey", cmd_genkey, help_genkey, false },
 	{ "-batch", cmd_batch, help_batch, true },
