@@ -133,8 +133,52 @@ def metadata(t):
             check_equal(inside.dropped(), 0, "packets with metadata")
 
 
+# What a security module calls whatever nobody has confined, as a datagram's mark.
+LABEL = "unconfined"
+SECURITY = f"""table netdev labelled {{
+	secmark label {{ "{LABEL}" }}
+	counter outside {{ }}
+	counter inside {{ }}
+	counter marked {{ }}
+	chain before {{
+		type filter hook ingress device {link.if_a} priority 0;
+		meta secmark set "label"
+		meta secmark & 0xffffffff != 0 counter name outside
+	}}
+	chain after {{
+		type filter hook ingress device bh0 priority 0;
+		counter name inside
+		meta secmark & 0xffffffff != 0 counter name marked
+	}}
+}}
+"""
+
+
+def security(t):
+    """By rules of a firewall that label packets for AppArmor or another."""
+    done = a.run(["nft", "-f", "-"], input=SECURITY, check=False)
+    if done.returncode:
+        raise Skip(f"no security marks: {done.stderr.splitlines()[0]}")
+    try:
+        for inner in 4, 6:
+            for n in range(EACH):
+                comes(t, inner, 10000 + n)
+        seen = {"inside": 0}
+
+        def all_inside():
+            for word, count in counted().items():
+                seen[word] = seen.get(word, 0) + count
+            return seen["inside"] >= 2 * EACH
+        wait_for(all_inside, what=lambda: f"packets by rule: {seen}")
+        check(seen.pop("outside") >= 2 * EACH, "the datagrams are not marked")
+        check_equal(seen, {"inside": 2 * EACH, "marked": 0}, "packets by rule")
+    finally:
+        a.run("nft delete table netdev labelled")
+
+
 for t in made:
     add_case(f"{name(t)}: neither mark nor priority", marks, t)
+    add_case(f"{name(t)}: nor a security mark", security, t)
     add_case(f"{name(t)}: nor metadata", metadata, t)
     add_case(f"{name(t)}: nor the hash of the datagram's flow", hashes, t)
 
