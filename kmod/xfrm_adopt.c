@@ -92,7 +92,8 @@ static u32 window_of(const struct bhsec_binding *binding,
 	u32 window = x->replay_esn ? x->replay_esn->replay_window :
 				     x->props.replay_window;
 
-	return min_t(u32, max(own, window), BHSEC_WINDOW_MAX);
+	/* xfrm's own ends at XFRMA_REPLAY_ESN_MAX */
+	return max(own, window);
 }
 
 /* All keys of a state one after the other. */

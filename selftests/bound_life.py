@@ -207,9 +207,11 @@ def _():
         rest, voice = t.out, t.new_sa()
         b.ip(voice.xfrm(t.a_outer, t.b_outer, t.reqid, t.encap))
         t.out = voice
-        # the newest, yet it takes its own alone
+        # the newest, yet it takes its own alone; of a mark that has a mask the
+        # rest is no matter
+        mark = f"{EF | 0x100:#x} mask 0x3f" if t.family == 6 else EF
         a.ip(t.near_state_lines(in_=False).replace(
-            " if_id", f" output-mark {EF} if_id"))
+            " if_id", f" output-mark {mark} if_id"))
         t.out = rest
         t.adopted(3)
         wait_for(lambda: carried(t) == {rest.spi: ~(1 << EF) & (1 << 64) - 1,
