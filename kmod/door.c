@@ -50,10 +50,13 @@ static void note_raw(struct bhsec_arrival *arrival, const struct sk_buff *skb)
 	arrival->xfrm_next = true;
 }
 
-/* The socket has pulled it, and takes the ESP header for the transport's. */
-static void note_daemons(struct bhsec_arrival *arrival,
-			 const struct sk_buff *skb)
+/*
+ * The socket has pulled it, and takes the ESP header for the transport's. Of many
+ * in one packet, which UDP has taken apart, each still leads to the next.
+ */
+static void note_daemons(struct bhsec_arrival *arrival, struct sk_buff *skb)
 {
+	skb_mark_not_on_list(skb);
 	note_arrival(arrival, skb,
 		     (struct udphdr *)(skb->data - sizeof(struct udphdr)));
 	arrival->xfrm_next = true;

@@ -4,10 +4,16 @@
 feeds them, and lets them go: who put them there does not matter, here it is
 ip."""
 
-from libbound import *
+import contextlib
 
+from libbound import *
+from libesp import seal_packet, udp
+
+BATCH, BINDINGS = 40, 5
 a, b, link, made = bound_pair()
 KINDS = first_of_kind(made)
+udp_sink(a)
+udp_sink(b)
 
 
 def both_ways(t):
@@ -21,6 +27,48 @@ for t in made:
     @case(f"{t.where()}: both ways")
     def _(t=t):
         both_ways(t)
+
+
+@contextlib.contextmanager
+def receiving(t):
+    """By a further state, whose numbers nobody has used."""
+    sa, kept = t.new_sa(), t.in_
+    t.in_ = sa
+    a.ip(t.near_state_lines(out=False))
+    t.in_ = kept
+    t.adopted(3)
+    try:
+        yield sa
+    finally:
+        a.ip(f"xfrm state delete src {t.b_outer} dst {t.a_outer} proto esp "
+             f"spi {sa.spi:#x}\n")
+        t.adopted(2)
+
+
+def nobodys():
+    """What xfrm has no state for."""
+    return a.xfrm_stat().get("XfrmInNoStates", 0)
+
+
+@case("many datagrams in one packet: each once, and what is xfrm's is xfrm's")
+def _():
+    """The daemon's socket asks for none such, so UDP takes them apart."""
+    for t in (t for t in KINDS.values() if t.encap == "udp"):
+        with receiving(t) as sa, b.socket(
+                family_of(t.a_outer), socket.SOCK_DGRAM, keep=False) as sock:
+            inner = udp(t.b_inner4, t.a_inner4, 7, SINK_PORT, bytes(99))
+            esps = [seal_packet(sa, n, inner) for n in range(1, BATCH + 1)]
+            esps[BATCH // 2:BATCH // 2] = [seal_packet(t.new_sa(), 1, inner)]
+            sock.connect((t.a_outer, ESP_PORT))
+            sock.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, len(esps[0]))
+            before, unknown = t.stats(), nobodys()
+            sock.send(b"".join(esps))
+            check_equal(wait_counted(t.stats, before, BATCH),
+                        {"rx_packets": BATCH, "rx_bytes": BATCH * len(inner)},
+                        "counters")
+            wait_for(lambda: nobodys() == unknown + 1,
+                     what="xfrm's count of an SPI that nobody has")
+        t.works()
 
 
 @case("what is known of states and policies is shown")
@@ -121,6 +169,32 @@ def _():
         t.works()
 
 
+def sender(ns, source, address):
+    """Sends one, whatever becomes of it."""
+    sock = ns.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind((source, 0))
+
+    def send():
+        try:
+            sock.sendto(b"meanwhile", (address, SINK_PORT))
+        except OSError:
+            pass
+    return send
+
+
+@case("another if-id and this one again, again and again under traffic")
+def _():
+    for t in KINDS.values():
+        with meanwhile(sender(a, t.a_inner4, t.b_inner4),
+                       sender(b, t.b_inner4, t.a_inner4)):
+            for if_id in (43, 42) * BINDINGS:
+                bind(a, "bh0", if_id)
+                wait_for(lambda if_id=if_id: bool(a.nl.dump(
+                    "peer-get", ifname="bh0")) == (if_id == 42))
+        t.adopted(2)
+        t.works()
+
+
 @case("another if-id, none, and this one again: what is there is taken")
 def _():
     bind(a, "bh0", 43)
@@ -139,6 +213,19 @@ def _():
     first = made[0]
     a.ip("link del bh0\n" + first.device_lines("a")
          + "".join(t.route_lines("a") for t in made))
+    bind(a, "bh0", 42)
+    for t in made:
+        t.adopted(2)
+        t.works()
+
+
+@case("the module loaded when states are there: they are taken")
+def _():
+    a.ip("link del bh0\n")
+    for words in "-r bhsec", "bhsec":
+        subprocess.run(["modprobe", *words.split()], check=True)
+    del a.nl        # of a family that has another number now
+    a.ip(made[0].device_lines("a") + "".join(t.route_lines("a") for t in made))
     bind(a, "bh0", 42)
     for t in made:
         t.adopted(2)

@@ -4,6 +4,7 @@ test ends."""
 
 import atexit
 import collections
+import contextlib
 import ctypes
 import fcntl
 import hashlib
@@ -136,6 +137,26 @@ def wait_for(condition, seconds=PATIENCE, what="condition"):
         check(time.monotonic() < deadline, f"waited {seconds} s for: "
               f"{what() if callable(what) else what}")
         time.sleep(0.005)
+
+
+@contextlib.contextmanager
+def meanwhile(*steps):
+    """Each is done again and again, in a thread of its own."""
+    over = threading.Event()
+
+    def repeat(step):
+        while not over.is_set():
+            step()
+
+    threads = [threading.Thread(target=repeat, args=[step]) for step in steps]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
 
 
 _cases = []
