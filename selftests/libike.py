@@ -55,21 +55,57 @@ def versions():
 _daemons = []
 
 
-class Daemon:
+class Rooted:
+    """A daemon in a namespace, and in a root where /run is its own."""
+
+    def __init__(self, ns, root):
+        self.ns, self.root, self.process = ns, root, None
+        self.holder = tempfile.TemporaryDirectory(prefix=f"ike-{ns.label}-")
+        self.run = self.holder.name             # its /run
+        _daemons.append(self)
+
+    def spawn(self, command, **env):
+        with open(f"{self.run}/out", "ab") as out:
+            self.process = self.ns.popen(
+                command, preexec_fn=self.enter, stdin=subprocess.DEVNULL,
+                stdout=out, stderr=out, env=env)
+
+    def enter(self):
+        """In the new process: a mount namespace of its own, then the root."""
+        must(libc.unshare(CLONE_NEWNS))
+        must(libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None))
+        for source, place in (("/dev", "/dev"), ("/proc", "/proc"),
+                              (self.run, "/run")):
+            must(libc.mount(source.encode(), (self.root + place).encode(), None,
+                            MS_BIND | MS_REC, None))
+        os.chroot(self.root)
+        os.chdir("/")
+
+    def kill(self):
+        """Without a chance to say or delete anything."""
+        self.process.kill()
+        self.process.wait()
+
+    def tail(self, count=40):
+        lines = []
+        for name in "out", "log":
+            if os.path.exists(f"{self.run}/{name}"):
+                with open(f"{self.run}/{name}", errors="replace") as file:
+                    lines += file.read().splitlines()[-count:]
+        return lines
+
+
+class Daemon(Rooted):
     """One charon, in a namespace and a root of its release; whatever is asked
     of it first waits until it is up, so that many come up side by side. extra
     goes into its strongswan.conf's charon section."""
 
     def __init__(self, ns, version=None, extra="", plugins=()):
-        self.ns = ns
         self.version = version or versions()[-1]
-        self.root = f"{ROOTS}/{self.version}"
-        self.holder = tempfile.TemporaryDirectory(prefix=f"ike-{ns.label}-")
-        self.run = self.holder.name             # its /run
+        super().__init__(ns, f"{ROOTS}/{self.version}")
         self.given = []
         with open(f"{self.run}/strongswan.conf", "w") as file:
             file.write(CONF % (" ".join([*PLUGINS, *plugins]), extra))
-        _daemons.append(self)
         self.launch()
 
     # Its life
@@ -84,22 +120,7 @@ class Daemon:
         self.up = False
         if os.path.exists(f"{self.run}/vici"):
             os.unlink(f"{self.run}/vici")
-        with open(f"{self.run}/out", "ab") as out:
-            self.process = self.ns.popen(
-                [CHARON], preexec_fn=self.enter, stdin=subprocess.DEVNULL,
-                stdout=out, stderr=out,
-                env={"STRONGSWAN_CONF": "/run/strongswan.conf"})
-
-    def enter(self):
-        """In the new process: a mount namespace of its own, then the root."""
-        must(libc.unshare(CLONE_NEWNS))
-        must(libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None))
-        for source, place in (("/dev", "/dev"), ("/proc", "/proc"),
-                              (self.run, "/run")):
-            must(libc.mount(source.encode(), (self.root + place).encode(), None,
-                            MS_BIND | MS_REC, None))
-        os.chroot(self.root)
-        os.chdir("/")
+        self.spawn([CHARON], STRONGSWAN_CONF="/run/strongswan.conf")
 
     def ready(self):
         if not self.up:
@@ -123,11 +144,6 @@ class Daemon:
         except subprocess.TimeoutExpired:
             self.kill()
             raise
-
-    def kill(self):
-        """Without a chance to say or delete anything."""
-        self.process.kill()
-        self.process.wait()
 
     # What it is given
 
@@ -229,14 +245,6 @@ class Daemon:
         return [child for sa in self.sas()
                 for child in sa.get("child-sas", {}).values()
                 if name in (None, child["name"])]
-
-    def tail(self, count=40):
-        lines = []
-        for name in "out", "log":
-            if os.path.exists(f"{self.run}/{name}"):
-                with open(f"{self.run}/{name}", errors="replace") as file:
-                    lines += file.read().splitlines()[-count:]
-        return lines
 
 
 def tell_logs():

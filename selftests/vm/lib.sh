@@ -251,3 +251,14 @@ need_strongswan() {
 			"unpacking strongSwan $version" make_strongswan "$version"
 	done
 }
+
+# Libreswan likewise: one release, for all that it shows is that there is another
+# daemon than strongSwan.
+make_libreswan() {
+	"$vm/fetch" --all sid "$1" base-files iproute2 libreswan
+	mkdir -p "$1"/{dev,etc,proc,run,tmp}
+}
+
+need_libreswan() {
+	make_once "$cache/libreswan" "unpacking Libreswan" make_libreswan
+}
