@@ -10,6 +10,7 @@ from libbound import *
 from libesp import seal_packet, udp
 
 BATCH, BINDINGS = 40, 5
+IKE_MESSAGE = bytes(4) + b"RFC 3948 2.2"
 a, b, link, made = bound_pair()
 KINDS = first_of_kind(made)
 udp_sink(a)
@@ -50,7 +51,13 @@ def nobodys():
     return a.xfrm_stat().get("XfrmInNoStates", 0)
 
 
-@case("many datagrams in one packet: each once, and what is xfrm's is xfrm's")
+def daemons_socket(family):
+    return next(sock for sock in a.sockets if sock.family == family
+                and sock.type == socket.SOCK_DGRAM
+                and sock.getsockname()[1] == ESP_PORT)
+
+
+@case("many datagrams in one packet: each once, and what is another's is that's")
 def _():
     """The daemon's socket asks for none such, so UDP takes them apart."""
     for t in (t for t in KINDS.values() if t.encap == "udp"):
@@ -59,6 +66,7 @@ def _():
             inner = udp(t.b_inner4, t.a_inner4, 7, SINK_PORT, bytes(99))
             esps = [seal_packet(sa, n, inner) for n in range(1, BATCH + 1)]
             esps[BATCH // 2:BATCH // 2] = [seal_packet(t.new_sa(), 1, inner)]
+            esps.append(IKE_MESSAGE)    # the last may be shorter
             sock.connect((t.a_outer, ESP_PORT))
             sock.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, len(esps[0]))
             before, unknown = t.stats(), nobodys()
@@ -68,6 +76,9 @@ def _():
                         "counters")
             wait_for(lambda: nobodys() == unknown + 1,
                      what="xfrm's count of an SPI that nobody has")
+            daemons = daemons_socket(sock.family)
+            daemons.settimeout(PATIENCE)
+            check_equal(daemons.recv(2048), IKE_MESSAGE, "at the daemon's socket")
         t.works()
 
 
