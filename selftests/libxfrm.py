@@ -3,6 +3,13 @@
 bhsec."""
 
 from lib import *
+from libnetlink import NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR, attr, parse
+
+# linux/xfrm.h
+NETLINK_XFRM = 6
+XFRM_MSG_NEWAE, XFRM_MSG_GETAE, XFRMA_REPLAY_ESN_VAL = 0x1e, 0x1f, 23
+NLM_F_REPLACE = 0x100
+AEVENT_SIZE = 48
 
 SIZES = 0, 1, 100, 1000, 1300
 
@@ -66,3 +73,43 @@ class Plain:
         for spi in spis:
             seen = sum(spi in frame[:80] for frame in frames)
             check(seen >= 2 * len(SIZES), f"{seen} packets of {spi.hex()}")
+
+
+# Numbers of a state with ESN
+
+def asked_of(ns, dst, spi, kind, flags=0, more=b""):
+    """The payload of the answer, a struct xfrm_aevent_id and attributes."""
+    family = family_of(dst)
+    message = struct.pack("=16sIHBx24x", socket.inet_pton(family, dst),
+                          socket.htonl(spi), family, socket.IPPROTO_ESP) + more
+    with ns.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_XFRM,
+                   keep=False) as sock:
+        sock.send(struct.pack("=IHHII", 16 + len(message), kind,
+                              NLM_F_REQUEST | flags, 1, 0) + message)
+        answer = sock.recv(1 << 16)
+    if struct.unpack_from("=H", answer, 4)[0] == NLMSG_ERROR:
+        error = -struct.unpack_from("=i", answer, 16)[0]
+        check(not error, f"{dst} {spi:#x}: {os.strerror(error)}")
+    return answer[16:]
+
+
+def replay_of(ns, dst, spi):
+    """A struct xfrm_replay_state_esn, as a list."""
+    answer = asked_of(ns, dst, spi, XFRM_MSG_GETAE)
+    value = dict(parse(answer[AEVENT_SIZE:]))[XFRMA_REPLAY_ESN_VAL]
+    return list(struct.unpack(f"={len(value) // 4}I", value))
+
+
+def last_numbers(ns, dst, spi):
+    """Sent, and received, of the state."""
+    _, sent, received, sent_high, received_high, *_ = replay_of(ns, dst, spi)
+    return sent_high << 32 | sent, received_high << 32 | received
+
+
+def set_last_number(ns, dst, spi, number):
+    """As if so much had been sent by it."""
+    replay = replay_of(ns, dst, spi)
+    replay[1], replay[3] = number & 0xffffffff, number >> 32
+    asked_of(ns, dst, spi, XFRM_MSG_NEWAE, NLM_F_REPLACE | NLM_F_ACK,
+             attr(XFRMA_REPLAY_ESN_VAL,
+                  struct.pack(f"={len(replay)}I", *replay)))
