@@ -35,8 +35,15 @@ void out_flush(struct output *out)
 	out->used = 0;
 }
 
-/* A call of stdio costs more than the few bytes of a word or a number. */
-static void put_bytes(struct output *out, const char *bytes, size_t len)
+/**
+ * out_bytes - say something as it is, wherever in a line that is
+ * @out: the result
+ * @bytes: it
+ * @len: bytes of it
+ *
+ * A call of stdio costs more than the few bytes of a word or a number.
+ */
+void out_bytes(struct output *out, const char *bytes, size_t len)
 {
 	if (len > sizeof(out->buffer) - out->used)
 		out_flush(out);
@@ -50,7 +57,7 @@ static void put_bytes(struct output *out, const char *bytes, size_t len)
 
 static void put_text(struct output *out, const char *text, size_t len)
 {
-	put_bytes(out, text, len);
+	out_bytes(out, text, len);
 	out->column += len;
 }
 
@@ -66,7 +73,7 @@ static void begin_line(struct output *out, unsigned int indent)
 /* The line goes on in the next one. */
 static void go_on(struct output *out)
 {
-	put_bytes(out, "\n", 1);
+	out_bytes(out, "\n", 1);
 	begin_line(out, out->indent + HANG);
 }
 
@@ -108,6 +115,19 @@ static const char *format_number(uint64_t value, char text[NUMBER_MAX])
 		value /= 10;
 	} while (value);
 	return digit;
+}
+
+/**
+ * out_digits - say a number as it is, wherever in a line that is
+ * @out: the result
+ * @value: the number
+ */
+void out_digits(struct output *out, uint64_t value)
+{
+	char text[NUMBER_MAX];
+	const char *digit = format_number(value, text);
+
+	out_bytes(out, digit, text + NUMBER_MAX - 1 - digit);
 }
 
 static void make_key(const char *word, char *key)
@@ -178,7 +198,7 @@ void out_line(struct output *out, unsigned int indent)
 	if (out->json)
 		return;
 	if (out->begun)
-		put_bytes(out, "\n", 1);
+		out_bytes(out, "\n", 1);
 	out->indent = 2 * indent;
 	begin_line(out, out->indent);
 	out->begun = false;
@@ -191,7 +211,7 @@ void out_line(struct output *out, unsigned int indent)
 void out_end(struct output *out)
 {
 	if (out->begun)
-		put_bytes(out, "\n", 1);
+		out_bytes(out, "\n", 1);
 	out->begun = false;
 	out_flush(out);
 }

@@ -38,6 +38,8 @@ struct output {
 };
 
 void out_flush(struct output *out);
+void out_bytes(struct output *out, const char *bytes, size_t len);
+void out_digits(struct output *out, uint64_t value);
 void out_wrap(struct output *out);
 void out_line(struct output *out, unsigned int indent);
 void out_end(struct output *out);

@@ -5,8 +5,8 @@
 #include "attr.h"
 #include "nl.h"
 #include "print.h"
+#include "problems.h"
 #include "show.h"
-#include "util.h"
 #include "vici.h"
 
 static bool is_ike(const struct nlattr *origin)
@@ -101,60 +101,6 @@ static void print_endpoint(struct output *out, const struct nlattr **attrs)
 		out_none(out, "endpoint", "none");
 }
 
-/* What keeps a peer from carrying anything, as bits. */
-enum problem {
-	NO_SELECTORS = 1 << 0,
-	NO_ENDPOINT = 1 << 1,
-	NO_OUTBOUND = 1 << 2,
-	NO_INBOUND = 1 << 3,
-	EXPIRED = 1 << 4,
-	EXHAUSTED = 1 << 5,
-};
-
-static const char *const problem_names[] = {
-	"no_selectors", "no_endpoint", "no_outbound", "no_inbound", "expired",
-	"exhausted",
-};
-
-/* What an SA adds to the problems of its peer, or takes from them. */
-static unsigned int with_sa(unsigned int problems, const struct nlmsghdr *nlh)
-{
-	const struct nlattr *attrs[BHSEC_A_SA_MAX + 1];
-	const struct nlattr *dscp;
-
-	nl_attrs(nlh, attrs, BHSEC_A_SA_MAX);
-	dscp = attrs[BHSEC_A_SA_DSCP_MASK];
-	switch (number_of(attrs[BHSEC_A_SA_STATE])) {
-	case BHSEC_SA_STATE_EXPIRED:
-		return problems | EXPIRED;
-	case BHSEC_SA_STATE_EXHAUSTED:
-		return problems | EXHAUSTED;
-	}
-	if (number_of(attrs[BHSEC_A_SA_DIRECTION]) == BHSEC_DIRECTION_IN)
-		return problems & ~NO_INBOUND;
-	/* one that carries no class any more was replaced */
-	return !dscp || number_of(dscp) ? problems & ~NO_OUTBOUND : problems;
-}
-
-static unsigned int problems_of(const struct row *row,
-				const struct nlattr **attrs)
-{
-	const struct nlattr *selectors = attrs[BHSEC_A_PEER_SELECTORS];
-	unsigned int problems = NO_OUTBOUND | NO_INBOUND;
-	size_t i;
-
-	if (selectors && !mnl_attr_get_payload_len(selectors))
-		problems |= NO_SELECTORS;
-	if (!attrs[BHSEC_A_PEER_ENDPOINT_ADDR] &&
-	    !is_withheld(attrs[BHSEC_A_PEER_WITHHELD],
-			 BHSEC_PRIVILEGE_DEVICE) &&
-	    !number_of(attrs[BHSEC_A_PEER_ROAM]))
-		problems |= NO_ENDPOINT;
-	for (i = 0; i < row->count; i++)
-		problems = with_sa(problems, row->sa[i]);
-	return problems;
-}
-
 static void print_problems(struct output *out, unsigned int problems)
 {
 	unsigned int i;
@@ -163,7 +109,7 @@ static void print_problems(struct output *out, unsigned int problems)
 		return;
 	out_line(out, 2);
 	out_list(out, "problems");
-	for (i = 0; i < ARRAY_SIZE(problem_names); i++)
+	for (i = 0; i < PROBLEMS; i++)
 		if (problems & 1U << i)
 			out_member(out, problem_names[i]);
 	out_list_end(out, "none");
