@@ -3,8 +3,8 @@
 # kernels: newest
 # measured
 """What the tool and the kernel take, a peer with two SAs, to install and to
-show many: 10,000 are to be there in two seconds and seen in half a one, at
-10^9 instructions a second."""
+show many: 10,000 are to be there in two seconds, seen in half a one and scraped
+in one, at 10^9 instructions a second."""
 
 import resource
 import tempfile
@@ -15,6 +15,7 @@ import libmeasure  # leaves a guest that does not count
 PEERS = 2000
 INSTALLED = 200_000
 SHOWN = 50_000
+SCRAPED = 100_000
 
 a = Ns("a")
 link = veth(a, Ns("b"))
@@ -64,6 +65,11 @@ def _():
 @case("what is shown of many")
 def _():
     check_each("shown", ["show"], SHOWN)
+
+
+@case("what is scraped of many")
+def _():
+    check_each("scraped", ["show", "--openmetrics"], SCRAPED)
 
 
 main()

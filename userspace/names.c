@@ -18,12 +18,12 @@ static const char *const switches[] = {
 
 const struct names switch_names = NAMES(switches);
 
-static const char *const directions[] = {
+const char *const direction_words[] = {
 	[BHSEC_DIRECTION_IN] = "in",
 	[BHSEC_DIRECTION_OUT] = "out",
 };
 
-const struct names direction_names = NAMES(directions);
+const struct names direction_names = NAMES(direction_words);
 
 static const char *const encaps[] = {
 	[BHSEC_ENCAP_UDP] = "udp",

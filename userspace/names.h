@@ -27,6 +27,8 @@ extern const struct names origin_names;
 extern const struct names door_names;
 extern const struct names event_names;
 
+extern const char *const direction_words[BHSEC_DIRECTION_OUT + 1];
+
 /* By BHSEC_A_STATS_*; the word of BHSEC_A_STATS_PAD is NULL. */
 extern const char *const stats_names[BHSEC_A_STATS_MAX + 1];
 extern const char *const icmp_names[BHSEC_A_ICMP_MAX + 1];

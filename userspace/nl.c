@@ -4,10 +4,12 @@
  */
 #include <errno.h>
 #include <linux/genetlink.h>
+#include <net/if.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "message.h"
@@ -400,4 +402,20 @@ void nl_close(struct nl *nl)
 		return;
 	mnl_socket_close(nl->socket);
 	free(nl);
+}
+
+/**
+ * nl_is_up - is a network device set up
+ * @nl: the conversation, whose socket takes this question as any does
+ * @ifname: name of the device
+ *
+ * Return: false also if it has gone.
+ */
+bool nl_is_up(struct nl *nl, const char *ifname)
+{
+	struct ifreq ifreq = {};
+
+	snprintf(ifreq.ifr_name, sizeof(ifreq.ifr_name), "%s", ifname);
+	return ioctl(mnl_socket_get_fd(nl->socket), SIOCGIFFLAGS, &ifreq) == 0 &&
+	       ifreq.ifr_flags & IFF_UP;
 }

@@ -3,6 +3,7 @@
 #define BHSEC_NL_H
 
 #include <libmnl/libmnl.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -59,6 +60,7 @@ struct nl_records {
 
 struct nl *nl_open(void);
 void nl_close(struct nl *nl);
+bool nl_is_up(struct nl *nl, const char *ifname);
 struct nl_error nl_do(struct nl *nl, struct request *req,
 		      struct nl_records *records);
 struct nl_error nl_dump(struct nl *nl, struct request *req,

@@ -12,20 +12,34 @@
 #include "refusal.h"
 #include "show.h"
 
+static void print_all(struct show *show, const struct nlmsghdr *device,
+		      const struct rows *peers)
+{
+	out_object(&show->out, NULL);
+	print_device(show, device);
+	print_peers(show, peers);
+	out_object_end(&show->out);
+}
+
+/* Metrics are printed when those of all devices are there. */
 static int join_and_print(struct show *show, const struct nlmsghdr *device,
 			  const struct nl_records *peers,
 			  const struct nl_records *sas)
 {
+	const struct nlattr *name = nl_find(device, BHSEC_A_DEVICE_IFNAME);
 	struct rows rows;
+	bool done = true;
 
 	if (!rows_join(&rows, peers, sas))
 		return refuse("out of memory");
-	out_object(&show->out, NULL);
-	print_device(show, device);
-	print_peers(show, &rows);
-	out_object_end(&show->out);
+	if (show->openmetrics)
+		done = metrics_add(&show->metrics,
+				   nl_is_up(show->ctx->nl, mnl_attr_get_str(name)),
+				   device, &rows);
+	else
+		print_all(show, device, &rows);
 	rows_free(&rows);
-	return 0;
+	return done ? 0 : refuse("out of memory");
 }
 
 static struct nl_error get_peers(struct show *show, uint32_t ifindex,
@@ -141,12 +155,15 @@ static int show_all(struct show *show)
 			status = show_device(show, devices.record[i]);
 		/* whole JSON even if a refusal made it short */
 		out_array_end(&show->out);
+		if (show->openmetrics && !status)
+			metrics_print(&show->metrics, &show->out);
 		out_end(&show->out);
 		if (!status)
 			tell_withheld(show);
 	}
 	nl_records_free(&devices);
 	identities_free(&show->identities);
+	metrics_free(&show->metrics);
 	return status;
 }
 
@@ -154,6 +171,8 @@ static bool take_flag(struct show *show, struct words *words)
 {
 	if (words_take_if(words, "-j") || words_take_if(words, "--json"))
 		show->out.json = true;
+	else if (words_take_if(words, "--openmetrics"))
+		show->openmetrics = true;
 	else if (!take_stats(words, &show->stats))
 		return false;
 	return true;
@@ -190,7 +209,7 @@ static int take_show_end(const struct show *show, struct words *words)
 }
 
 /**
- * cmd_show - bhsec show [DEVICE [peer NAME]] [-j] [--stats [all]]
+ * cmd_show - bhsec show [DEVICE [peer NAME]] [-j] [--stats [all]] [--openmetrics]
  * @ctx: the process
  * @words: what follows the verb
  *
@@ -215,6 +234,8 @@ int cmd_show(struct context *ctx, struct words *words)
 		status = take_show_end(&show, words);
 	if (status)
 		return status;
+	if (show.openmetrics && (show.out.json || show.stats))
+		return misuse("show: --openmetrics goes with neither -j nor --stats");
 	out_wrap(&show.out);
 	return show_all(&show);
 }

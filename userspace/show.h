@@ -7,6 +7,7 @@
 
 #include "context.h"
 #include "identities.h"
+#include "metrics.h"
 #include "output.h"
 #include "rows.h"
 
@@ -20,6 +21,8 @@
  * @count: how many peers there are, in all devices
  * @asked: an IKE daemon was asked who its peers are
  * @identities: those that it named
+ * @openmetrics: the result is metrics
+ * @metrics: these
  * @out: the result
  */
 struct show {
@@ -31,6 +34,8 @@ struct show {
 	uint64_t count;
 	bool asked;
 	struct identities identities;
+	bool openmetrics;
+	struct metrics metrics;
 	struct output out;
 };
 

@@ -205,10 +205,10 @@ link_modules() {
 # guest, and is never installed here.
 make_tools() {
 	"$vm/fetch" "$(. /etc/os-release; echo "$VERSION_CODENAME")" "$1" \
-		conntrack ethtool iperf3 iproute2 iptables iputils-ping kmod \
+		conntrack curl ethtool iperf3 iproute2 iptables iputils-ping kmod \
 		nftables python3 python3-cryptography python3-jsonschema \
 		python3-scapy python3-yaml \
-		socat tcpdump tshark
+		socat systemd tcpdump tshark
 	/usr/bin/python3 -m compileall -q "$1/usr/lib/python3/dist-packages"
 }
 
@@ -224,6 +224,16 @@ make_osmocom() {
 
 need_osmocom() {
 	make_once "$cache/osmocom" "unpacking the base-station network" make_osmocom
+}
+
+# Who watches, run where it lies. What it depends on is for its web pages.
+make_prometheus() {
+	"$vm/fetch" --only "$(. /etc/os-release; echo "$VERSION_CODENAME")" "$1" \
+		prometheus prometheus-node-exporter
+}
+
+need_prometheus() {
+	make_once "$cache/prometheus" "unpacking Prometheus" make_prometheus
 }
 
 # An IKE daemon of each release that a gateway may have, as a root of its own,
