@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # make            the module for the running kernel, and the tool
-# make install    both, with man page, completion and headers (DESTDIR, PREFIX)
+# make install    both, with man page, completion, headers and systemd's units
+#                 (DESTDIR, PREFIX)
 # make test       selftests on Debian's kernels in QEMU [KERNEL=6.1] [T="rekey roam"]
 #                 [CRYPTO=cryptd|pcrypt: with a cipher that answers later]
 #                 [STALL=1: in a guest whose CPUs stand still at times]
@@ -19,11 +20,19 @@ KVER ?= $(shell uname -r)
 KDIR ?= /lib/modules/$(KVER)/build
 VM := selftests/vm
 
+units := lib/systemd/system
 files := bin/bhsec \
 	share/man/man8/bhsec.8 \
 	share/bash-completion/completions/bhsec \
 	include/linux/bhsec.h \
-	share/bhsec/bhsec.yaml
+	share/bhsec/bhsec.yaml \
+	share/bhsec/alerts.yml \
+	share/bhsec/dashboard.json \
+	libexec/bhsec-http \
+	$(addprefix $(units)/,bhsec-metrics.socket bhsec-metrics@.service \
+		bhsec-textfile.timer bhsec-textfile.service)
+# What each of these services is held to.
+hardened := $(units)/bhsec-metrics@.service.d $(units)/bhsec-textfile.service.d
 prefix := $(DESTDIR)$(PREFIX)
 extra := $(DESTDIR)/lib/modules/$(KVER)/extra
 
@@ -52,12 +61,24 @@ install:
 	install -D -m 644 userspace/bhsec.bash \
 		$(prefix)/share/bash-completion/completions/bhsec
 	install -D -m 644 kmod/uapi/bhsec.h $(prefix)/include/linux/bhsec.h
-	install -D -m 644 kmod/bhsec.yaml $(prefix)/share/bhsec/bhsec.yaml
+	install -d $(prefix)/share/bhsec $(addprefix $(prefix)/,$(hardened))
+	install -m 644 kmod/bhsec.yaml userspace/alerts.yml \
+		userspace/dashboard.json $(prefix)/share/bhsec
+	install -D -m 755 userspace/bhsec-http $(prefix)/libexec/bhsec-http
+	for unit in userspace/units/bhsec-*; do \
+		sed 's|/usr/local/|$(PREFIX)/|' $$unit | install -m 644 \
+			/dev/stdin $(prefix)/$(units)/$${unit##*/} || exit; \
+	done
+	for dir in $(hardened); do \
+		install -m 644 userspace/units/hardening.conf $(prefix)/$$dir || exit; \
+	done
 	$(if $(DESTDIR),,depmod $(KVER))
 
 uninstall:
-	rm -f $(extra)/bhsec.ko $(addprefix $(prefix)/,$(files))
-	-rmdir --ignore-fail-on-non-empty $(extra) $(prefix)/share/bhsec
+	rm -f $(extra)/bhsec.ko $(addprefix $(prefix)/,$(files)) \
+		$(addprefix $(prefix)/,$(addsuffix /hardening.conf,$(hardened)))
+	-rmdir --ignore-fail-on-non-empty $(extra) $(prefix)/share/bhsec \
+		$(addprefix $(prefix)/,$(hardened))
 	$(if $(DESTDIR),,depmod $(KVER))
 
 test:
