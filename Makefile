@@ -2,6 +2,8 @@
 # make            the module for the running kernel, and the tool
 # make install    both, with man page, completion, headers and systemd's units
 #                 (DESTDIR, PREFIX)
+# make deb        Debian packages of both, in dist/: bhsec-dkms and bhsec
+# make dist       a tarball of the source there, and what it consists of (SPDX)
 # make test       selftests on Debian's kernels in QEMU [KERNEL=6.1] [T="rekey roam"]
 #                 [CRYPTO=cryptd|pcrypt: with a cipher that answers later]
 #                 [STALL=1: in a guest whose CPUs stand still at times]
@@ -55,7 +57,11 @@ tool:
 install:
 	@test -e bhsec.ko -a -e userspace/bhsec || \
 		{ echo "Nothing is built yet: run 'make' first." >&2; exit 1; }
+	$(MAKE) install-tool
 	install -D -m 644 bhsec.ko $(extra)/bhsec.ko
+	$(if $(DESTDIR),,depmod $(KVER))
+
+install-tool:
 	install -D -m 755 userspace/bhsec $(prefix)/bin/bhsec
 	install -D -m 644 userspace/bhsec.8 $(prefix)/share/man/man8/bhsec.8
 	install -D -m 644 userspace/bhsec.bash \
@@ -72,7 +78,6 @@ install:
 	for dir in $(hardened); do \
 		install -m 644 userspace/units/hardening.conf $(prefix)/$$dir || exit; \
 	done
-	$(if $(DESTDIR),,depmod $(KVER))
 
 uninstall:
 	rm -f $(extra)/bhsec.ko $(addprefix $(prefix)/,$(files)) \
@@ -80,6 +85,9 @@ uninstall:
 	-rmdir --ignore-fail-on-non-empty $(extra) $(prefix)/share/bhsec \
 		$(addprefix $(prefix)/,$(hardened))
 	$(if $(DESTDIR),,depmod $(KVER))
+
+deb dist:
+	@userspace/debian/build $@ dist
 
 test:
 	@$(VM)/packages
@@ -127,4 +135,4 @@ clean:
 		-o -name '.*.cmd' -o -name Module.symvers -o -name modules.order | \
 		xargs rm -f
 
-.PHONY: all module tool install uninstall test shell demo bench profile generated update clean
+.PHONY: all module tool install install-tool uninstall deb dist test shell demo bench profile generated update clean
