@@ -119,6 +119,17 @@ bool bhsec_prefix_covers(const struct bhsec_prefix *prefix, const void *addr,
 	return true;
 }
 
+/* Where the way to an address goes on behind a node that covers it. */
+static const struct bhsec_selector_node *
+below(const struct bhsec_selector_node *node, const void *addr)
+{
+	unsigned int bits = node->prefix.is_ipv6 ? 128 : 32;
+
+	if (node->prefix.len == bits)
+		return NULL;
+	return rcu_dereference(node->child[addr_bit(addr, node->prefix.len)]);
+}
+
 /**
  * bhsec_selector_lookup - the owner of the longest prefix that covers an address
  * @selectors: the table
@@ -132,7 +143,6 @@ void *bhsec_selector_lookup(const struct bhsec_selectors *selectors,
 			    const void *addr, bool is_ipv6)
 {
 	const struct bhsec_selector_node *node;
-	unsigned int bits = is_ipv6 ? 128 : 32;
 	void *best = NULL, *owner;
 
 	node = rcu_dereference(selectors->root[is_ipv6]);
@@ -140,11 +150,38 @@ void *bhsec_selector_lookup(const struct bhsec_selectors *selectors,
 		owner = rcu_dereference(node->owner);
 		if (owner)
 			best = owner;
-		if (node->prefix.len == bits)
-			break;
-		node = rcu_dereference(node->child[addr_bit(addr, node->prefix.len)]);
+		node = below(node, addr);
 	}
 	return best;
+}
+
+/**
+ * bhsec_selector_next - the owner of the next longer prefix that covers an address
+ * @selectors: the table
+ * @addr: address in network byte order
+ * @is_ipv6: its family
+ * @at: where the last one was found, NULL before the first; is moved
+ *
+ * Context: RCU read lock held; any context.
+ * Return: the owner, valid under the same RCU read lock, or NULL behind the last.
+ */
+void *bhsec_selector_next(const struct bhsec_selectors *selectors,
+			  const void *addr, bool is_ipv6,
+			  const struct bhsec_selector_node **at)
+{
+	const struct bhsec_selector_node *node;
+	void *owner;
+
+	node = *at ? below(*at, addr) :
+		     rcu_dereference(selectors->root[is_ipv6]);
+	while (node && bhsec_prefix_covers(&node->prefix, addr, is_ipv6)) {
+		*at = node;
+		owner = rcu_dereference(node->owner);
+		if (owner)
+			return owner;
+		node = below(node, addr);
+	}
+	return NULL;
 }
 
 /* Writers are serialized by the lock of the device, which this room does not know. */
@@ -171,6 +208,25 @@ find_link(struct bhsec_selectors *selectors, const struct bhsec_prefix *prefix,
 		node = writer_dereference(*link);
 	}
 	return link;
+}
+
+/**
+ * bhsec_selector_owner - who has exactly this prefix
+ * @selectors: the table
+ * @prefix: canonical prefix
+ *
+ * Context: the caller serializes writers.
+ * Return: the owner or NULL.
+ */
+void *bhsec_selector_owner(struct bhsec_selectors *selectors,
+			   const struct bhsec_prefix *prefix)
+{
+	struct bhsec_selector_node *node;
+
+	node = writer_dereference(*find_link(selectors, prefix, NULL));
+	if (!node || !bhsec_prefix_equal(&node->prefix, prefix))
+		return NULL;
+	return writer_dereference(node->owner);
 }
 
 static struct bhsec_selector_node *new_node(const struct bhsec_prefix *prefix,

@@ -37,6 +37,11 @@ bool bhsec_prefix_covers(const struct bhsec_prefix *prefix, const void *addr,
 
 void *bhsec_selector_lookup(const struct bhsec_selectors *selectors,
 			    const void *addr, bool is_ipv6);
+void *bhsec_selector_next(const struct bhsec_selectors *selectors,
+			  const void *addr, bool is_ipv6,
+			  const struct bhsec_selector_node **at);
+void *bhsec_selector_owner(struct bhsec_selectors *selectors,
+			   const struct bhsec_prefix *prefix);
 int bhsec_selector_insert(struct bhsec_selectors *selectors,
 			  const struct bhsec_prefix *prefix, void *owner);
 void bhsec_selector_remove(struct bhsec_selectors *selectors,

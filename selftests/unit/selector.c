@@ -310,6 +310,56 @@ TEST(longest_prefix_wins)
 	EXPECT_TRUE(is_empty());
 }
 
+/* The owners of all prefixes that cover an address, one after the other. */
+static void *next(const char *text, const struct bhsec_selector_node **at)
+{
+	bool is_ipv6 = strchr(text, ':');
+	u8 addr[16];
+
+	inet_pton(is_ipv6 ? AF_INET6 : AF_INET, text, addr);
+	return bhsec_selector_next(&table, addr, is_ipv6, at);
+}
+
+static void *owner_of(const char *text)
+{
+	struct bhsec_prefix prefix = prefix_of(text);
+
+	return bhsec_selector_owner(&table, &prefix);
+}
+
+TEST(all_that_cover_an_address_the_shortest_first)
+{
+	const struct bhsec_selector_node *at = NULL;
+	int a, b, c, d;
+
+	EXPECT_EQ(NULL, next("10.1.2.3", &at));
+	ASSERT_EQ(0, insert("10.1.2.3/32", &a));
+	ASSERT_EQ(0, insert("10.1.0.0/16", &b));
+	ASSERT_EQ(0, insert("0.0.0.0/0", &c));
+	/* whose fork has no owner */
+	ASSERT_EQ(0, insert("10.2.0.0/16", &d));
+	EXPECT_EQ((void *)&c, next("10.1.2.3", &at));
+	EXPECT_EQ((void *)&b, next("10.1.2.3", &at));
+	EXPECT_EQ((void *)&a, next("10.1.2.3", &at));
+	EXPECT_EQ(NULL, next("10.1.2.3", &at));
+	at = NULL;
+	EXPECT_EQ((void *)&c, next("10.2.2.3", &at));
+	EXPECT_EQ((void *)&d, next("10.2.2.3", &at));
+	EXPECT_EQ(NULL, next("10.2.2.3", &at));
+	at = NULL;
+	EXPECT_EQ(NULL, next("2001:db8::1", &at));
+	EXPECT_EQ((void *)&b, owner_of("10.1.0.0/16"));
+	EXPECT_EQ((void *)&c, owner_of("0.0.0.0/0"));
+	EXPECT_EQ(NULL, owner_of("10.0.0.0/14"));
+	EXPECT_EQ(NULL, owner_of("10.1.2.0/24"));
+	EXPECT_EQ(NULL, owner_of("::/0"));
+	remove_one("10.1.2.3/32");
+	remove_one("10.1.0.0/16");
+	remove_one("0.0.0.0/0");
+	remove_one("10.2.0.0/16");
+	EXPECT_TRUE(is_empty());
+}
+
 TEST(families_are_apart)
 {
 	int a, b;
