@@ -12,6 +12,7 @@
 #include "peer.h"
 #include "selector.h"
 #include "stats.h"
+#include "xfrm_ports.h"
 
 struct bhsec_binding;
 struct bhsec_port;
@@ -53,6 +54,7 @@ struct bhsec_settings {
  * @next_id: hint for @peers_by_id, under @lock
  * @generation: changes with every peer and SA, under @lock; lets a dump notice
  * @selectors: inner address -> peer
+ * @ports: what decides before those
  * @port: UDP sockets, while @udp_sas is not zero; under @lock
  * @udp_sas: SAs of peers in UDP, under @lock
  * @live_sas: all SAs, under @lock
@@ -73,6 +75,7 @@ struct bhsec_device {
 	u32 next_id;
 	unsigned int generation;
 	struct bhsec_selectors selectors;
+	struct bhsec_ports ports;
 	struct bhsec_port *port;
 	unsigned int udp_sas;
 	unsigned int live_sas;

@@ -224,12 +224,23 @@ static bool parse_inner(struct sk_buff *skb, u8 next_header,
 	return true;
 }
 
-/* RFC 4301 5.2: the longest-prefix owner of the source must be this peer. */
+/*
+ * RFC 4301 5.2: the longest-prefix owner of the source must be this peer, or the
+ * one whose policy names the packet's protocol and ports.
+ */
 static bool selectors_match(const struct bhsec_peer *peer,
+			    const struct sk_buff *skb,
 			    const struct bhsec_inner *inner)
 {
-	return bhsec_selector_lookup(&peer->bdev->selectors, inner->src,
-				     inner->is_ipv6) == peer &&
+	const struct bhsec_device *bdev = peer->bdev;
+	const struct bhsec_peer *owner, *chosen;
+
+	owner = bhsec_selector_lookup(&bdev->selectors, inner->src,
+				      inner->is_ipv6);
+	chosen = bhsec_ports_peer(&bdev->ports, owner, skb, inner, false);
+	if (chosen)
+		return chosen == peer;
+	return owner == peer &&
 	       bhsec_peer_is_local(peer, inner->dst, inner->is_ipv6);
 }
 
@@ -250,7 +261,7 @@ static unsigned int open_payload(struct batch *batch, struct sk_buff *skb)
 		return BHSEC_A_STATS_DUMMY;
 	if (!parse_inner(skb, next_header, &inner))
 		return BHSEC_A_STATS_MALFORMED;
-	if (!selectors_match(sa->peer, &inner))
+	if (!selectors_match(sa->peer, skb, &inner))
 		return BHSEC_A_STATS_SELECTOR;
 	/* RFC 6040 4.2: congestion was marked on what cannot carry it */
 	if (INET_ECN_decapsulate(skb, batch->arrival->tos, inner.tos) > 1)

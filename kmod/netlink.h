@@ -11,6 +11,7 @@
 struct bhsec_arrival;
 struct bhsec_device;
 struct bhsec_peer;
+struct bhsec_prefix;
 struct bhsec_sa;
 struct net;
 
@@ -43,6 +44,8 @@ void bhsec_event_refused(struct bhsec_device *bdev, __be32 spi,
 void bhsec_notify_device(struct bhsec_device *bdev);
 void bhsec_notify_peer(u8 cmd, struct bhsec_peer *peer);
 void bhsec_notify_sa(u8 cmd, struct bhsec_sa *sa);
+int bhsec_nl_put_prefix(struct sk_buff *msg, int attr,
+			const struct bhsec_prefix *prefix);
 int bhsec_netlink_init(void);
 void bhsec_netlink_exit(void);
 

@@ -15,25 +15,41 @@
 #include "stamp.h"
 #include "xfrm_bind.h"
 
+/**
+ * bhsec_nl_put_prefix - put a prefix into a message
+ * @msg: the message
+ * @attr: what it is there
+ * @prefix: the prefix
+ *
+ * Context: any.
+ * Return: 0 or -EMSGSIZE.
+ */
+int bhsec_nl_put_prefix(struct sk_buff *msg, int attr,
+			const struct bhsec_prefix *prefix)
+{
+	struct nlattr *nest = nla_nest_start(msg, attr);
+
+	if (!nest ||
+	    nla_put(msg, BHSEC_A_PREFIX_ADDR, prefix->is_ipv6 ? 16 : 4,
+		    prefix->addr) ||
+	    nla_put_u8(msg, BHSEC_A_PREFIX_LEN, prefix->len))
+		return -EMSGSIZE;
+	nla_nest_end(msg, nest);
+	return 0;
+}
+
 static int put_prefixes(struct sk_buff *msg, int attr,
 			const struct bhsec_prefixes *list)
 {
-	struct nlattr *nest = nla_nest_start(msg, attr), *entry;
-	const struct bhsec_prefix *prefix;
+	struct nlattr *nest = nla_nest_start(msg, attr);
 	unsigned int i;
 
 	if (!nest)
 		return -EMSGSIZE;
-	for (i = 0; list && i < list->count; i++) {
-		prefix = &list->prefix[i];
-		entry = nla_nest_start(msg, BHSEC_A_PREFIX_LIST_PREFIX);
-		if (!entry ||
-		    nla_put(msg, BHSEC_A_PREFIX_ADDR, prefix->is_ipv6 ? 16 : 4,
-			    prefix->addr) ||
-		    nla_put_u8(msg, BHSEC_A_PREFIX_LEN, prefix->len))
+	for (i = 0; list && i < list->count; i++)
+		if (bhsec_nl_put_prefix(msg, BHSEC_A_PREFIX_LIST_PREFIX,
+					&list->prefix[i]))
 			return -EMSGSIZE;
-		nla_nest_end(msg, entry);
-	}
 	nla_nest_end(msg, nest);
 	return 0;
 }
@@ -147,7 +163,8 @@ int bhsec_nl_put_peer(struct sk_buff *msg, void *object, u32 lacks)
 	    put_endpoint(msg, peer, lacks) || put_last(msg, peer) ||
 	    put_path_errors(msg, peer) ||
 	    put_prefixes(msg, BHSEC_A_PEER_SELECTORS, peer->selectors) ||
-	    put_prefixes(msg, BHSEC_A_PEER_LOCAL_SELECTORS, local))
+	    put_prefixes(msg, BHSEC_A_PEER_LOCAL_SELECTORS, local) ||
+	    bhsec_bound_put_ports(msg, peer->bound))
 		return -EMSGSIZE;
 	bhsec_peer_sum(peer, sums);
 	return bhsec_nl_put_stats(msg, BHSEC_A_PEER_STATS, sums);

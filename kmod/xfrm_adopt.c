@@ -64,6 +64,8 @@ static const char *objection(const struct xfrm_state *x)
 
 	if (x->props.mode != XFRM_MODE_TUNNEL)
 		return "the state is not in tunnel mode";
+	if (x->sel.proto || x->sel.sport_mask || x->sel.dport_mask)
+		return "the state's selector names a protocol or ports, not its policy's";
 	if (x->xso.dev)
 		return "the state is offloaded to a network device";
 	if (x->encap && x->encap->encap_type != UDP_ENCAP_ESPINUDP)

@@ -27,6 +27,7 @@ void bhsec_bindings_retry(const struct bhsec_device *bdev);
 int bhsec_binding_put_nl(struct sk_buff *msg, const struct bhsec_binding *binding,
 			 bool whole);
 
+int bhsec_bound_put_ports(struct sk_buff *msg, const struct bhsec_bound *bound);
 u32 bhsec_bound_reqid(const struct bhsec_bound *bound);
 void bhsec_bound_free(struct bhsec_bound *bound);
 void bhsec_bound_ask(struct bhsec_peer *peer, struct sk_buff *skb,

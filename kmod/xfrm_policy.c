@@ -11,6 +11,7 @@
 #include "device.h"
 #include "peer.h"
 #include "xfrm_bind.h"
+#include "xfrm_ports.h"
 #include "xfrm_room.h"
 
 const struct rhashtable_params bhsec_policy_params = {
@@ -45,6 +46,9 @@ static void make_key(struct bhsec_policy_key *key, const struct xfrm_policy *xp,
 	key->mark_mask = xp->mark.m;
 }
 
+/* Of a peer's, in each direction; as many fit in a message beside the others. */
+#define PORT_POLICIES_MAX 128
+
 /* One ESP tunnel that a datagram can be given to; else the reason. */
 static const char *objection(const struct xfrm_policy *xp)
 {
@@ -54,8 +58,9 @@ static const char *objection(const struct xfrm_policy *xp)
 	if (xp->xfrm_nr != 1 || tmpl->id.proto != IPPROTO_ESP ||
 	    tmpl->mode != XFRM_MODE_TUNNEL)
 		return "the policy is not for one ESP tunnel";
-	if (sel->proto || sel->sport_mask || sel->dport_mask)
-		return "the policy's selector names a protocol or ports";
+	/* ports of it are xfrm's word for its key, which is no selector of IPsec's */
+	if (sel->proto == IPPROTO_GRE && (sel->sport_mask || sel->dport_mask))
+		return "the policy's selector names a key of GRE";
 	/* two of those that differ in nothing else are one here */
 	if (sel->ifindex || sel->user)
 		return "the policy's selector names a device or a user";
@@ -73,14 +78,21 @@ static void ends_of(struct bhsec_ends *ends, const struct xfrm_policy *xp)
 }
 
 static void prefix_of(struct bhsec_prefix *prefix,
-		      const struct bhsec_policy_key *key, bool remote)
+		      const struct bhsec_policy_key *key, bool source)
 {
-	memset(prefix, 0, sizeof(*prefix));
 	prefix->is_ipv6 = key->family == AF_INET6;
-	prefix->len = remote ? key->prefixlen_d : key->prefixlen_s;
-	memcpy(prefix->addr, remote ? &key->daddr : &key->saddr,
+	prefix->len = source ? key->prefixlen_s : key->prefixlen_d;
+	memcpy(prefix->addr, source ? &key->saddr : &key->daddr,
 	       prefix->is_ipv6 ? 16 : 4);
 	bhsec_prefix_mask(prefix);
+}
+
+static void set_prefixes(struct bhsec_bound_policy *policy)
+{
+	bool outbound = policy->key.dir == XFRM_POLICY_OUT;
+
+	prefix_of(&policy->remote, &policy->key, !outbound);
+	prefix_of(&policy->local, &policy->key, outbound);
 }
 
 /* False if there is no room for one more. */
@@ -103,17 +115,16 @@ static int collect(const struct bhsec_bound *bound, bool remote,
 {
 	const struct bhsec_bound_policy *policy;
 	struct bhsec_prefixes *list;
-	struct bhsec_prefix prefix;
 
 	list = kzalloc(struct_size(list, prefix, BHSEC_PREFIXES_MAX), GFP_KERNEL);
 	*out = list;
 	if (!list)
 		return -ENOMEM;
 	list_for_each_entry(policy, &bound->policies, list) {
-		if (policy->key.dir != XFRM_POLICY_OUT)
+		if (policy->key.dir != XFRM_POLICY_OUT ||
+		    bhsec_policy_names_ports(&policy->key))
 			continue;
-		prefix_of(&prefix, &policy->key, remote);
-		if (add_prefix(list, &prefix))
+		if (add_prefix(list, remote ? &policy->remote : &policy->local))
 			continue;
 		NL_SET_ERR_MSG(extack, "a peer has at most 256 selectors of a kind");
 		return -E2BIG;
@@ -147,13 +158,33 @@ static void policy_free(struct rcu_head *rcu)
 	kfree(policy);
 }
 
+/* For bhsec_bound_policy.node that has left its table. */
+static void let_go(struct bhsec_binding *binding, struct bhsec_bound_policy *policy)
+{
+	if (bhsec_policy_names_ports(&policy->key))
+		bhsec_ports_del(&binding->bdev->ports, policy);
+	list_del_rcu(&policy->list);
+	list_del(&policy->all);
+	call_rcu(&policy->rcu, policy_free);
+}
+
 static void unlist(struct bhsec_binding *binding, struct bhsec_bound_policy *policy)
 {
 	rhashtable_remove_fast(&binding->policies, &policy->node,
 			       bhsec_policy_params);
-	list_del_rcu(&policy->list);
-	list_del(&policy->all);
-	call_rcu(&policy->rcu, policy_free);
+	let_go(binding, policy);
+}
+
+/* What a policy is for its peer, once it is there, or has gone. */
+static int apply(struct bhsec_bound *bound, const struct bhsec_policy_key *key,
+		 struct netlink_ext_ack *extack)
+{
+	if (key->dir != XFRM_POLICY_OUT)
+		return 0;
+	if (!bhsec_policy_names_ports(key))
+		return set_selectors(bound, extack);
+	bhsec_notify_peer(BHSEC_CMD_PEER_SET_NTF, bound->peer);
+	return 0;
 }
 
 /* The peer is deleted if nothing else leads to it. */
@@ -161,11 +192,11 @@ static void release(struct bhsec_binding *binding,
 		    struct bhsec_bound_policy *policy)
 {
 	struct bhsec_bound *bound = policy->bound;
-	bool outbound = policy->key.dir == XFRM_POLICY_OUT;
+	struct bhsec_policy_key key = policy->key;
 
 	unlist(binding, policy);
-	if (outbound && !binding->ended) {
-		set_selectors(bound, NULL);
+	if (key.dir == XFRM_POLICY_OUT && !binding->ended) {
+		apply(bound, &key, NULL);
 		/* of either side: another policy may be taken for it */
 		bhsec_bindings_retry(binding->bdev);
 	}
@@ -186,16 +217,26 @@ static struct bhsec_bound_policy *policy_make(struct bhsec_binding *binding,
 	policy->key = *key;
 	policy->bound = bound;
 	policy->xp = xp;
+	set_prefixes(policy);
 	err = rhashtable_insert_fast(&binding->policies, &policy->node,
 				     bhsec_policy_params);
-	if (err) {
-		kfree(policy);
-		return ERR_PTR(err);
-	}
+	if (err)
+		goto free_policy;
+	if (bhsec_policy_names_ports(key))
+		err = bhsec_ports_add(&binding->bdev->ports, policy);
+	if (err)
+		goto remove_policy;
 	xfrm_pol_hold(xp);
 	list_add_tail_rcu(&policy->list, &bound->policies);
 	list_add_tail(&policy->all, &binding->all_policies);
 	return policy;
+
+remove_policy:
+	rhashtable_remove_fast(&binding->policies, &policy->node,
+			       bhsec_policy_params);
+free_policy:
+	kfree(policy);
+	return ERR_PTR(err);
 }
 
 /* Returns 0, or a negative error with its reason; nothing is left then. */
@@ -206,18 +247,20 @@ static int add(struct bhsec_binding *binding, const struct bhsec_policy_key *key
 	struct bhsec_bound_policy *policy;
 	int err;
 
+	if (bhsec_policy_names_ports(key) &&
+	    bound->port_policies[key->dir == XFRM_POLICY_OUT] == PORT_POLICIES_MAX) {
+		NL_SET_ERR_MSG(extack, "a peer has at most 128 selectors with protocol or ports");
+		return -E2BIG;
+	}
 	policy = policy_make(binding, key, bound, xp);
 	if (IS_ERR(policy))
 		return PTR_ERR(policy);
-	if (key->dir == XFRM_POLICY_OUT) {
-		err = set_selectors(bound, extack);
-		if (err) {
-			unlist(binding, policy);
-			return err;
-		}
+	err = apply(bound, key, extack);
+	if (err)
+		unlist(binding, policy);
+	else if (key->dir == XFRM_POLICY_OUT)
 		bhsec_bound_choose(bound, NULL);
-	}
-	return 0;
+	return err;
 }
 
 /* A daemon that moves a peer, or names another SPI, updates its policy. */
@@ -230,9 +273,11 @@ static void replace(struct bhsec_binding *binding,
 
 	if (policy->xp == xp)
 		return;
-	unlist(binding, policy);
-	/* its selector is the same */
+	/* its selector is the same, and no packet is to find neither */
+	rhashtable_remove_fast(&binding->policies, &policy->node,
+			       bhsec_policy_params);
 	new = policy_make(binding, &key, bound, xp);
+	let_go(binding, policy);
 	if (IS_ERR(new))
 		bhsec_binding_resync(binding);
 	else if (key.dir == XFRM_POLICY_OUT)

@@ -14,10 +14,12 @@
 #include <linux/workqueue.h>
 #include <net/xfrm.h>
 
+#include "selector.h"
 #include "uapi/bhsec.h"
 
 struct bhsec_device;
 struct bhsec_peer;
+struct bhsec_ports;
 struct bhsec_sa;
 struct bhsec_sa_config;
 
@@ -107,6 +109,8 @@ struct bhsec_bound_key {
  * @listed: the binding knows it; under the device's lock
  * @peer: the peer, which frees this with itself
  * @policies: those that lead to it; RCU, written under the device's lock
+ * @port_policies: how many of these name a protocol or ports, by direction; under
+ *	the device's lock
  * @touched: second of the boot clock in which the daemon was last shown that
  *	there is traffic, by direction
  * @asked: jiffies of the last question for an SA
@@ -119,6 +123,7 @@ struct bhsec_bound {
 	bool listed;
 	struct bhsec_peer *peer;
 	struct list_head policies;
+	unsigned int port_policies[2];
 	u32 touched[2];
 	unsigned long asked;
 	unsigned long mapped;
@@ -199,6 +204,10 @@ struct bhsec_policy_key {
  * @all: among those of the binding
  * @bound: whose
  * @xp: held
+ * @remote: inner addresses on the peer's side, by @key
+ * @local: on ours
+ * @ports: among those of its direction and @remote that name a protocol or ports,
+ *	if it does; RCU
  * @rcu: frees it
  */
 struct bhsec_bound_policy {
@@ -208,8 +217,22 @@ struct bhsec_bound_policy {
 	struct list_head all;
 	struct bhsec_bound *bound;
 	struct xfrm_policy *xp;
+	struct bhsec_prefix remote;
+	struct bhsec_prefix local;
+	struct list_head ports;
 	struct rcu_head rcu;
 };
+
+/**
+ * bhsec_policy_names_ports - does a selector name more than addresses
+ * @key: the selector
+ *
+ * Return: true if it names a protocol or ports.
+ */
+static inline bool bhsec_policy_names_ports(const struct bhsec_policy_key *key)
+{
+	return key->proto || key->sport_mask || key->dport_mask;
+}
 
 /**
  * struct bhsec_ends - between whom a state, or a policy's template, is
@@ -357,6 +380,9 @@ void bhsec_policy_adopt(struct bhsec_binding *binding, struct xfrm_policy *xp,
 void bhsec_policy_release(struct bhsec_binding *binding,
 			  const struct xfrm_policy *xp, int dir);
 void bhsec_policies_sweep(struct bhsec_binding *binding, bool all);
+
+int bhsec_ports_add(struct bhsec_ports *ports, struct bhsec_bound_policy *policy);
+void bhsec_ports_del(struct bhsec_ports *ports, struct bhsec_bound_policy *policy);
 
 extern const struct rhashtable_params bhsec_state_params;
 bool bhsec_borrowed_is_live(const struct bhsec_borrowed *borrowed);

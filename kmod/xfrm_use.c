@@ -13,6 +13,7 @@
 #include "compat.h"
 #include "device.h"
 #include "esp.h"
+#include "next_layer.h"
 #include "netlink.h"
 #include "peer.h"
 #include "sa.h"
@@ -289,6 +290,30 @@ void bhsec_bound_mapped(struct bhsec_sa *sa, const struct bhsec_arrival *arrival
 	bhsec_event(BHSEC_EVENT_MAPPING, xs_net(x), sa, sa->spi, 0, arrival);
 }
 
+/* What the policies are to be held against that name a protocol or ports. */
+static void flow_of_next_layer(struct flowi *fl, const struct sk_buff *skb,
+			       bool is_ipv6)
+{
+	union flowi_uli *uli = is_ipv6 ? &fl->u.ip6.uli : &fl->u.ip4.uli;
+	struct bhsec_next_layer layer;
+
+	bhsec_next_layer_read(skb, is_ipv6, &layer);
+	fl->flowi_proto = layer.protocol;
+	switch (layer.protocol) {
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		uli->icmpt.type = ntohs(layer.sport);
+		uli->icmpt.code = ntohs(layer.dport);
+		break;
+	case IPPROTO_MH:
+		uli->mht.type = ntohs(layer.sport);
+		break;
+	default:
+		uli->ports.sport = layer.sport;
+		uli->ports.dport = layer.dport;
+	}
+}
+
 /**
  * bhsec_bound_ask - have a daemon negotiate, for there is no SA
  * @peer: who is to be sent to; of any origin
@@ -313,6 +338,7 @@ void bhsec_bound_ask(struct bhsec_peer *peer, struct sk_buff *skb,
 	    bhsec_is_recent(READ_ONCE(bound->asked)))
 		return;
 	WRITE_ONCE(bound->asked, jiffies);
+	flow_of_next_layer(&fl, skb, inner->is_ipv6);
 	if (inner->is_ipv6) {
 		memcpy(&fl.u.ip6.saddr, inner->src, sizeof(fl.u.ip6.saddr));
 		memcpy(&fl.u.ip6.daddr, inner->dst, sizeof(fl.u.ip6.daddr));

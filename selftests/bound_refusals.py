@@ -209,20 +209,29 @@ def _():
     for spi, line in lines.items():
         a.ip(f"xfrm state add src {src} dst {dst} proto esp spi {spi:#x} "
              f"reqid 77 if_id 42 {line}\n")
-    a.ip(f"xfrm policy add src 10.9.0.0/24 dst 10.8.0.0/24 proto tcp dir out "
-         f"if_id 42 tmpl src {src} dst {dst} proto esp reqid 78 mode tunnel\n")
+    a.ip(f"xfrm state add src {src} dst {dst} proto esp spi 0x5007 reqid 77 "
+         f"if_id 42 mode tunnel aead rfc4106(gcm(aes)) 0x{key} 128 "
+         "sel src 10.9.0.0/24 dst 10.8.0.0/24 proto tcp\n")
+    lines[0x5007] = None
+    policy = f"src 10.9.0.0/24 dst 10.8.0.0/24 dev {link.if_a} dir out if_id 42"
+    key_of_gre = ("src 10.9.0.0/24 dst 10.8.0.0/24 proto gre key 7 dir out "
+                  "if_id 42")
+    a.ip("".join(f"xfrm policy add {one} tmpl src {src} dst {dst} proto esp "
+                 "reqid 78 mode tunnel\n" for one in (policy, key_of_gre)))
     wanted = {(0x5001, "the state is not in tunnel mode"),
               (0x5002, "bhsec has no such cipher"),
               (0x5003, "bhsec has no such cipher"),
               (0x5004, "DES and 3DES are not allowed (TS 33.210)"),
               (0x5005, "MD5 and SHA-1 are not allowed (TS 33.210)"),
               (0x5006, "MD5 and SHA-1 are not allowed (TS 33.210)"),
-              (None, "the policy's selector names a protocol or ports")}
+              (0x5007, "the state's selector names a protocol or ports, "
+                       "not its policy's"),
+              (None, "the policy's selector names a device or a user"),
+              (None, "the policy's selector names a key of GRE")}
     wait_for(lambda: not_taken(a) == wanted, what=f"{not_taken(a)}")
     for spi in lines:
         a.ip(f"xfrm state delete src {src} dst {dst} proto esp spi {spi:#x}\n")
-    a.ip("xfrm policy delete src 10.9.0.0/24 dst 10.8.0.0/24 proto tcp dir out "
-         "if_id 42\n")
+    a.ip(f"xfrm policy delete {policy}\nxfrm policy delete {key_of_gre}\n")
     wait_for(lambda: not not_taken(a) or None)
     made[0].works()
 
