@@ -213,7 +213,8 @@ NONE = {"endpoint": "none", "selectors": "none", "dscp": "none", "dev": "any",
 
 # Of what nobody asked for the text says nothing.
 SILENT = [("problems", []), ("origin", "hand"), ("if_id", None),
-          ("shared", False), ("refusals", 0), ("refused", [])]
+          ("shared", False), ("refusals", 0), ("refused", []),
+          ("traffic_selectors", [])]
 
 
 def as_text(name, value):

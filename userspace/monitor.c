@@ -95,6 +95,7 @@ static void print_peer_change(struct output *out, const struct nlmsghdr *nlh)
 	print_whose(out, attrs[BHSEC_A_PEER_IFNAME], attrs[BHSEC_A_PEER_NAME]);
 	print_peer_settings(out, attrs);
 	print_peer_selectors(out, attrs);
+	print_traffic_selectors(out, nlh, false);
 }
 
 static void print_sa_change(struct output *out, const struct nlmsghdr *nlh)

@@ -59,7 +59,8 @@ unsigned int problems_of(const struct row *row, const struct nlattr **peer)
 	unsigned int problems = NO_OUTBOUND | NO_INBOUND;
 	size_t i;
 
-	if (selectors && !mnl_attr_get_payload_len(selectors))
+	if (selectors && !mnl_attr_get_payload_len(selectors) &&
+	    !peer[BHSEC_A_PEER_TRAFFIC_SELECTOR])
 		problems |= NO_SELECTORS;
 	if (!peer[BHSEC_A_PEER_ENDPOINT_ADDR] &&
 	    !is_withheld(peer[BHSEC_A_PEER_WITHHELD], BHSEC_PRIVILEGE_DEVICE) &&

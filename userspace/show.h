@@ -46,6 +46,8 @@ void print_icmp(struct show *show, const struct nlattr *nest);
 void print_device_settings(struct output *out, const struct nlattr **attrs);
 void print_peer_settings(struct output *out, const struct nlattr **attrs);
 void print_peer_selectors(struct output *out, const struct nlattr **attrs);
+void print_traffic_selectors(struct output *out, const struct nlmsghdr *nlh,
+			     bool lines);
 void print_sa_settings(struct output *out, const struct nlattr **attrs);
 void print_device(struct show *show, const struct nlmsghdr *nlh);
 void print_peers(struct show *show, const struct rows *peers);

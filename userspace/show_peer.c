@@ -194,6 +194,7 @@ static void print_peer(struct show *show, const struct row *row)
 	print_problems(out, problems_of(row, attrs));
 	out_line(out, 2);
 	print_peer_selectors(out, attrs);
+	print_traffic_selectors(out, row->nlh, true);
 	print_icmp(show, attrs[BHSEC_A_PEER_ICMP]);
 	print_stats(show, attrs[BHSEC_A_PEER_STATS], 2);
 }
