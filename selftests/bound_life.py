@@ -10,34 +10,14 @@ from libesp import Wire, esp_of, ip, outer_of, seal_packet
 from libstream import Flow
 
 REKEYS = 10
-XFRM_MSG_ACQUIRE, XFRM_MSG_EXPIRE, XFRM_MSG_MAPPING = 0x17, 0x18, 0x26
-NETLINK_XFRM = 6
-GROUP_ACQUIRE, GROUP_EXPIRE, GROUP_MAPPING = 1, 2, 8
+XFRM_MSG_EXPIRE, XFRM_MSG_MAPPING = 0x18, 0x26
+GROUP_EXPIRE, GROUP_MAPPING = 2, 8
 MOVED_PORT = ESP_PORT + 7
 EF = 46
 
 a, b, link, made = bound_pair()
 KINDS = first_of_kind(made)
 ears = Ears(a)
-
-
-def listen(ns, group):
-    sock = ns.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_XFRM)
-    sock.bind((0, 1 << (group - 1)))
-    return sock
-
-
-def told(sock, kind):
-    """The payloads of the messages of one kind that have come."""
-    sock.setblocking(False)
-    out = []
-    while True:
-        try:
-            data = sock.recv(1 << 16)
-        except BlockingIOError:
-            return out
-        if struct.unpack_from("=H", data, 4)[0] == kind:
-            out.append(data[16:])
 
 
 @case("a rekey: the new pair is used once it is there, the old one ends")

@@ -9,6 +9,8 @@ from libnetlink import EVENTS, Genl
 
 IKE, HAND = 1, 0
 SIZES = 0, 1, 100, 1300
+NETLINK_XFRM = 6
+XFRM_MSG_ACQUIRE, GROUP_ACQUIRE = 0x17, 1
 
 
 class Bound(Tunnel):
@@ -108,6 +110,25 @@ class Bound(Tunnel):
             check_equal(difference(before, stats()), {counter: 1}, "counters")
             check(not any(b"never" in frame for frame in capture.stop()),
                   "it left in clear")
+
+
+def listen(ns, group):
+    sock = ns.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_XFRM)
+    sock.bind((0, 1 << (group - 1)))
+    return sock
+
+
+def told(sock, kind):
+    """The payloads of the messages of one kind that have come."""
+    sock.setblocking(False)
+    out = []
+    while True:
+        try:
+            data = sock.recv(1 << 16)
+        except BlockingIOError:
+            return out
+        if struct.unpack_from("=H", data, 4)[0] == kind:
+            out.append(data[16:])
 
 
 class Ears:
