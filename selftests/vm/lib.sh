@@ -203,16 +203,20 @@ link_modules() {
 
 # What tests and demo use and this machine lacks lies over its files in the
 # guest, and is never installed here.
+tools="conntrack curl ethtool iperf3 iproute2 iptables iputils-ping kmod nftables
+python3 python3-cryptography python3-jsonschema python3-scapy python3-yaml
+socat systemd tcpdump tshark"
+
 make_tools() {
-	"$vm/fetch" "$(. /etc/os-release; echo "$VERSION_CODENAME")" "$1" \
-		conntrack curl ethtool iperf3 iproute2 iptables iputils-ping kmod \
-		nftables python3 python3-cryptography python3-jsonschema \
-		python3-scapy python3-yaml \
-		socat systemd tcpdump tshark
+	"$vm/fetch" "$(. /etc/os-release; echo "$VERSION_CODENAME")" "$1" $tools
 	/usr/bin/python3 -m compileall -q "$1/usr/lib/python3/dist-packages"
+	echo "$tools" >"$1/list"
 }
 
+# A cache that another commit has filled may lack some of them.
 need_tools() {
+	[ "$(cat "$cache/tools/list" 2>/dev/null)" = "$tools" ] ||
+		rm -rf "$cache/tools"
 	make_once "$cache/tools" "unpacking the tools of the tests" make_tools
 }
 
