@@ -187,6 +187,14 @@ static inline void bhsec_flow4_set_class(struct flowi4 *fl, u8 tos)
 #define bhsec_xfrm_dir(x) 0
 #endif
 
+/* 6.13: an XFRM state may be of one CPU, and a policy may want one for each. */
+#ifdef BHSEC_HAVE_XFRM_PCPU
+#define bhsec_xfrm_cpu(x) ((x)->pcpu_num)
+#else
+#define bhsec_xfrm_cpu(x) ((void)(x), UINT_MAX)
+#define XFRM_POLICY_CPU_ACQUIRE 0
+#endif
+
 /* 7.2: a UDP tunnel is a struct sock, and its end waits for no grace period. */
 #ifdef BHSEC_HAVE_TUNNEL_SOCK
 #define bhsec_tunnel_sock(socket) ((socket)->sk)

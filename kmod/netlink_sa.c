@@ -232,6 +232,7 @@ static int sa_add(struct sk_buff *skb, struct genl_info *info)
 		return PTR_ERR(peer);
 	config.window = bhsec_device_settings(peer->bdev)->window;
 	config.encap = peer->encap;
+	config.cpu = BHSEC_ANY_CPU;
 	err = bhsec_nl_by_hand(peer, info->attrs[BHSEC_A_SA_PEER],
 			       info->extack);
 	if (!err)
@@ -348,6 +349,8 @@ int bhsec_nl_put_sa(struct sk_buff *msg, void *object, u32 lacks)
 	    nla_put_u32(msg, BHSEC_A_SA_CIPHER, sa->cipher) ||
 	    nla_put_u32(msg, BHSEC_A_SA_ORIGIN, sa->borrowed ?
 			BHSEC_ORIGIN_IKE : BHSEC_ORIGIN_HAND) ||
+	    (sa->cpu != BHSEC_ANY_CPU &&
+	     nla_put_u32(msg, BHSEC_A_SA_CPU, sa->cpu)) ||
 	    nla_put_u8(msg, BHSEC_A_SA_ESN, sa->esn) ||
 	    nla_put_u32(msg, BHSEC_A_SA_STATE, atomic_read(&sa->state)) ||
 	    put_u64(msg, BHSEC_A_SA_AGE, age) ||

@@ -33,6 +33,7 @@ static void peer_free(struct work_struct *work)
 	kfree(peer->selectors);
 	kfree(rcu_dereference_protected(peer->local_selectors, 1));
 	kfree(peer->drops);
+	bhsec_cpus_free(peer->cpus);
 	bhsec_bound_free(peer->bound);
 	netdev_put(peer->bdev->dev, &peer->tracker);
 	kfree(peer);

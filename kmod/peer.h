@@ -21,6 +21,8 @@ struct netlink_ext_ack;
 struct nlattr;
 
 #define BHSEC_DSCP_COUNT 64
+/* As the kernel says it of an XFRM state. */
+#define BHSEC_ANY_CPU U32_MAX
 /* Two such lists fit in one message of a dump, which ends at 32 KB. */
 #define BHSEC_PREFIXES_MAX 256
 
@@ -34,6 +36,19 @@ struct bhsec_prefixes {
 	struct rcu_head rcu;
 	unsigned int count;
 	struct bhsec_prefix prefix[];
+};
+
+/**
+ * struct bhsec_cpu - by which SAs one CPU sends to a peer; RFC 9611 3
+ * @out: as that of the peer, and of the same for what the CPU has no SA of its
+ *	own; NULL before its first, then that of the peer counts
+ * @lacks: it has none of its own, and the daemon wants to be asked for one
+ * @asked: jiffies of the last question
+ */
+struct bhsec_cpu {
+	struct bhsec_sa __rcu **out;
+	bool lacks;
+	unsigned long asked;
 };
 
 /**
@@ -76,6 +91,8 @@ struct bhsec_peer_config {
  * @bdev: the device; the peer holds a reference on its netdev
  * @tracker: of that reference
  * @bound: what a daemon made it from; NULL for one made by hand
+ * @cpus: by CPU; NULL before any of them has an SA of its own or lacks one;
+ *	written under the device's lock, once
  * @encap: BHSEC_ENCAP_*; by hand it changes only while the peer has no SA
  * @endpoint: RCU; written under @endpoint_lock
  * @endpoint_lock: configuration and packets both write @endpoint
@@ -114,6 +131,7 @@ struct bhsec_peer {
 	struct bhsec_device *bdev;
 	netdevice_tracker tracker;
 	struct bhsec_bound *bound;
+	struct bhsec_cpu *cpus;
 	u32 encap;
 	struct bhsec_endpoint __rcu *endpoint;
 	spinlock_t endpoint_lock;
@@ -158,5 +176,48 @@ void bhsec_peer_sum(struct bhsec_peer *peer, u64 *sums);
 u32 bhsec_peer_last(const struct bhsec_peer *peer, bool outbound);
 bool bhsec_peer_is_local(const struct bhsec_peer *peer, const void *addr,
 			 bool is_ipv6);
+
+/**
+ * bhsec_peer_cpu - what this CPU sends to a peer by
+ * @peer: the peer
+ *
+ * Context: RCU read lock held, softirqs off.
+ * Return: it; NULL if that is the same for all of them.
+ */
+static inline struct bhsec_cpu *bhsec_peer_cpu(const struct bhsec_peer *peer)
+{
+	struct bhsec_cpu *cpus = READ_ONCE(peer->cpus);
+
+	return unlikely(cpus) ? &cpus[smp_processor_id()] : NULL;
+}
+
+/**
+ * bhsec_peer_out - the SAs that this CPU sends to a peer by
+ * @peer: the peer
+ *
+ * Context: RCU read lock held, softirqs off.
+ * Return: by DSCP, RCU.
+ */
+static inline struct bhsec_sa __rcu **bhsec_peer_out(struct bhsec_peer *peer)
+{
+	const struct bhsec_cpu *cpu = bhsec_peer_cpu(peer);
+	struct bhsec_sa __rcu **own = cpu ? READ_ONCE(cpu->out) : NULL;
+
+	return own ?: peer->out;
+}
+
+/**
+ * bhsec_peer_lacks_cpu - is this CPU to have an SA of its own, and has none
+ * @peer: the peer
+ *
+ * Context: RCU read lock held, softirqs off.
+ * Return: true if so.
+ */
+static inline bool bhsec_peer_lacks_cpu(const struct bhsec_peer *peer)
+{
+	const struct bhsec_cpu *cpu = bhsec_peer_cpu(peer);
+
+	return cpu && READ_ONCE(cpu->lacks);
+}
 
 #endif

@@ -224,6 +224,7 @@ static struct bhsec_sa *sa_alloc(struct bhsec_peer *peer,
 	sa->outbound = config->outbound;
 	sa->esn = config->esn;
 	sa->dscp_listed = config->dscp_listed;
+	sa->cpu = config->cpu;
 	sa->soft = config->soft;
 	sa->hard = config->hard;
 	sa->metered = sa->soft.packets || sa->soft.bytes || sa->hard.packets ||

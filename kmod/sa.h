@@ -13,6 +13,7 @@
 #include "stats.h"
 
 struct bhsec_borrowed;
+struct bhsec_cpu;
 struct bhsec_net;
 struct bhsec_peer;
 struct netlink_ext_ack;
@@ -38,6 +39,7 @@ struct bhsec_lifetime {
  * @esn: 64-bit sequence numbers
  * @dscp_listed: @dscp was given
  * @encap: BHSEC_ENCAP_*
+ * @cpu: which one sends by it, or BHSEC_ANY_CPU
  * @window: anti-replay window in packets, inbound
  * @dscp: bit N claims DSCP N, outbound
  * @seq: last sequence number used before
@@ -54,6 +56,7 @@ struct bhsec_sa_config {
 	bool esn;
 	bool dscp_listed;
 	u8 encap;
+	u32 cpu;
 	u32 window;
 	u64 dscp;
 	u64 seq;
@@ -91,6 +94,8 @@ struct bhsec_sa_mark {
  * @esn: 64-bit sequence numbers
  * @dscp_listed: claims the DSCPs of a list, not what is left over
  * @metered: has a lifetime in packets or bytes
+ * @cpu: which one sends by it, or BHSEC_ANY_CPU; what comes in by it may come
+ *	on any
  * @state: BHSEC_SA_STATE_*; leaves ACTIVE once
  * @iv_mask: outbound, in the explicit IV is the sequence number XOR this
  * @key_digest: keyed hash, to find the same key among a peer's SAs
@@ -136,6 +141,7 @@ struct bhsec_sa {
 	bool esn;
 	bool dscp_listed;
 	bool metered;
+	u32 cpu;
 	atomic_t state;
 	u64 iv_mask;
 	u64 key_digest;
@@ -174,10 +180,14 @@ u64 bhsec_sa_seq_limit(const struct bhsec_sa *sa);
 u64 bhsec_sa_age(const struct bhsec_sa *sa);
 u64 bhsec_sa_seq(struct bhsec_sa *sa);
 
-void bhsec_sa_carry(struct bhsec_peer *peer, struct bhsec_sa *const *sas);
+void bhsec_sa_carry(struct bhsec_peer *peer, u32 cpu,
+		    struct bhsec_sa *const *sas);
 void bhsec_sa_claim(struct bhsec_sa *sa, u64 list);
 void bhsec_sa_release(struct bhsec_sa *sa);
 u64 bhsec_sa_dscp(const struct bhsec_sa *sa);
+struct bhsec_cpu *bhsec_cpus(struct bhsec_peer *peer);
+int bhsec_cpu_carries(struct bhsec_peer *peer, u32 cpu);
+void bhsec_cpus_free(struct bhsec_cpu *cpus);
 
 void bhsec_sa_leave(struct bhsec_sa *sa);
 void bhsec_sa_sum(const struct bhsec_sa *sa, u64 *sums);

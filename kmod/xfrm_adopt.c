@@ -130,6 +130,7 @@ static void config_of(struct bhsec_sa_config *config, u8 *keys,
 	config->outbound = outbound;
 	config->esn = x->props.flags & XFRM_STATE_ESN;
 	config->encap = x->encap ? BHSEC_ENCAP_UDP : BHSEC_ENCAP_ESP;
+	config->cpu = bhsec_xfrm_cpu(x);
 	config->window = window_of(binding, x);
 }
 
@@ -159,7 +160,13 @@ static int add_sa(struct bhsec_bound *bound, struct bhsec_borrowed *borrowed,
 		  struct bhsec_sa_config *config, struct netlink_ext_ack *extack)
 {
 	struct bhsec_sa *sa;
+	int err;
 
+	if (config->outbound && config->cpu != BHSEC_ANY_CPU) {
+		err = bhsec_cpu_carries(bound->peer, config->cpu);
+		if (err)
+			return err;
+	}
 	config->borrowed = borrowed;
 	if (list_empty(&bound->peer->sas))
 		bhsec_bound_follow(bound, bhsec_borrowed_state(borrowed),

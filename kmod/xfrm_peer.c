@@ -239,28 +239,43 @@ static unsigned int class_of(const struct bhsec_sa *sa)
 	return mark && mark < BHSEC_DSCP_COUNT ? mark : BHSEC_DSCP_COUNT;
 }
 
-/* As xfrm itself chooses: the newest that is not to be replaced soon. */
+/*
+ * As xfrm itself chooses: one of the CPU before one of all, and of these the
+ * newest that is not to be replaced soon.
+ */
 static bool is_better(const struct bhsec_sa *sa, const struct bhsec_sa *best,
 		      __be32 pinned)
 {
-	if (!best || sa->spi == pinned)
+	if (!best)
+		return true;
+	if (sa->cpu != best->cpu)
+		return best->cpu == BHSEC_ANY_CPU;
+	if (sa->spi == pinned)
 		return true;
 	return best->spi != pinned && (!is_dying(sa) || is_dying(best));
 }
 
 /*
- * The SA of each DSCP that has one of its own, and behind them that of the rest;
- * the daemon is not asked for one as long as there is any.
+ * For each DSCP the SA of it, or else that of the rest; the daemon is not asked
+ * for one as long as there is any. RFC 9611 3: no CPU sends by another one's, and
+ * one that has none sends by that of all. Returns the SA of the rest, or one of
+ * any CPU.
  */
-static void choose(const struct bhsec_bound *bound,
-		   const struct bhsec_sa *leaving, struct bhsec_sa **best)
+static struct bhsec_sa *choose(const struct bhsec_bound *bound,
+			       const struct bhsec_sa *leaving, u32 cpu,
+			       struct bhsec_sa **best)
 {
+	struct bhsec_sa *sa, **place, *any = NULL, *others = NULL;
 	__be32 pinned = pinned_spi(bound);
-	struct bhsec_sa *sa, **place, *any = NULL;
+	unsigned int i;
 
+	memset(best, 0, (BHSEC_DSCP_COUNT + 1) * sizeof(*best));
 	list_for_each_entry(sa, &bound->peer->sas, list) {
 		if (!sa->outbound || sa == leaving ||
 		    !bhsec_borrowed_is_live(sa->borrowed))
+			continue;
+		others = sa;
+		if (sa->cpu != BHSEC_ANY_CPU && sa->cpu != cpu)
 			continue;
 		place = &best[class_of(sa)];
 		if (is_better(sa, *place, pinned))
@@ -268,7 +283,10 @@ static void choose(const struct bhsec_bound *bound,
 		if (is_better(sa, any, pinned))
 			any = sa;
 	}
-	best[BHSEC_DSCP_COUNT] = best[BHSEC_DSCP_COUNT] ?: any;
+	any = best[BHSEC_DSCP_COUNT] ?: any;
+	for (i = 0; i < BHSEC_DSCP_COUNT; i++)
+		best[i] = best[i] ?: any;
+	return any ?: others;
 }
 
 /**
@@ -345,6 +363,48 @@ void bhsec_bound_follow(struct bhsec_bound *bound, const struct xfrm_state *x,
 	bhsec_notify_peer(BHSEC_CMD_PEER_SET_NTF, peer);
 }
 
+/* RFC 9611 2: does a policy want an SA for each CPU? */
+static bool wants_cpus(const struct bhsec_bound *bound)
+{
+	const struct bhsec_bound_policy *policy;
+
+	list_for_each_entry(policy, &bound->policies, list)
+		if (policy->key.dir == XFRM_POLICY_OUT &&
+		    policy->xp->flags & XFRM_POLICY_CPU_ACQUIRE)
+			return true;
+	return false;
+}
+
+static bool has_own(struct bhsec_sa *const *best, u32 cpu)
+{
+	unsigned int i;
+
+	for (i = 0; i < BHSEC_DSCP_COUNT; i++)
+		if (best[i] && best[i]->cpu == cpu)
+			return true;
+	return false;
+}
+
+/* Without memory no CPU asks, and all send by the same SAs. */
+static void choose_by_cpu(const struct bhsec_bound *bound,
+			  const struct bhsec_sa *leaving)
+{
+	struct bhsec_sa *best[BHSEC_DSCP_COUNT + 1];
+	struct bhsec_peer *peer = bound->peer;
+	bool wants = wants_cpus(bound);
+	struct bhsec_cpu *cpus = wants ? bhsec_cpus(peer) : peer->cpus;
+	unsigned int cpu;
+
+	for (cpu = 0; cpus && cpu < nr_cpu_ids; cpu++) {
+		if (cpus[cpu].out) {
+			choose(bound, leaving, cpu, best);
+			bhsec_sa_carry(peer, cpu, best);
+		}
+		WRITE_ONCE(cpus[cpu].lacks, wants &&
+			   !(cpus[cpu].out && has_own(best, cpu)));
+	}
+}
+
 /**
  * bhsec_bound_choose - which SAs the peer is sent to by from now on
  * @bound: the peer
@@ -354,17 +414,13 @@ void bhsec_bound_follow(struct bhsec_bound *bound, const struct xfrm_state *x,
  */
 void bhsec_bound_choose(struct bhsec_bound *bound, const struct bhsec_sa *leaving)
 {
-	struct bhsec_sa *best[BHSEC_DSCP_COUNT + 1] = {};
-	struct bhsec_sa *rest;
-	unsigned int i;
+	struct bhsec_sa *best[BHSEC_DSCP_COUNT + 1], *rest;
 
-	choose(bound, leaving, best);
-	rest = best[BHSEC_DSCP_COUNT];
-	for (i = 0; i < BHSEC_DSCP_COUNT; i++)
-		best[i] = best[i] ?: rest;
+	rest = choose(bound, leaving, BHSEC_ANY_CPU, best);
 	if (rest)
 		bhsec_bound_follow(bound, bhsec_borrowed_state(rest->borrowed), true);
-	bhsec_sa_carry(bound->peer, best);
+	bhsec_sa_carry(bound->peer, BHSEC_ANY_CPU, best);
+	choose_by_cpu(bound, leaving);
 }
 
 /**

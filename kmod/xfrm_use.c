@@ -284,8 +284,12 @@ void bhsec_bound_mapped(struct bhsec_sa *sa, const struct bhsec_arrival *arrival
 	    arrival->is_ipv6 != (x->props.family == AF_INET6) ||
 	    bhsec_is_recent(READ_ONCE(bound->mapped)))
 		return;
-	WRITE_ONCE(bound->mapped, jiffies);
 	memcpy(&addr, &arrival->saddr, arrival->is_ipv6 ? 16 : 4);
+	/* a peer's CPUs may each have a port of their own, which no daemon knows */
+	if (!x->encap->encap_sport &&
+	    xfrm_addr_equal(&addr, &x->props.saddr, x->props.family))
+		return;
+	WRITE_ONCE(bound->mapped, jiffies);
 	km_new_mapping(x, &addr, arrival->sport);
 	bhsec_event(BHSEC_EVENT_MAPPING, xs_net(x), sa, sa->spi, 0, arrival);
 }
@@ -314,14 +318,22 @@ static void flow_of_next_layer(struct flowi *fl, const struct sk_buff *skb,
 	}
 }
 
+/* When it was last asked for an SA: of this CPU, where that is what is lacking. */
+static unsigned long *asked_of(struct bhsec_bound *bound)
+{
+	return bhsec_peer_lacks_cpu(bound->peer) ?
+	       &bhsec_peer_cpu(bound->peer)->asked : &bound->asked;
+}
+
 /**
  * bhsec_bound_ask - have a daemon negotiate, for there is no SA
  * @peer: who is to be sent to; of any origin
- * @skb: the packet that found none
+ * @skb: the packet that found none, or none of this CPU
  * @inner: what its header says
  *
  * An xfrm interface asks in this way: the kernel makes a larval state, tells
- * the daemon of it, and asks no more while that lasts.
+ * the daemon of it, and asks no more while that lasts. RFC 9611 2: of the CPU if
+ * there is one of all already, and the policy wants that.
  *
  * Context: RCU read lock held, softirqs off.
  */
@@ -332,12 +344,15 @@ void bhsec_bound_ask(struct bhsec_peer *peer, struct sk_buff *skb,
 	struct net *net = rcu_dereference(peer->bdev->underlay);
 	struct dst_entry *dst = skb_dst(skb);
 	struct flowi fl = {};
+	unsigned long *asked;
 
 	if (!bound || !net || !dst ||
-	    dst->ops->family != (inner->is_ipv6 ? AF_INET6 : AF_INET) ||
-	    bhsec_is_recent(READ_ONCE(bound->asked)))
+	    dst->ops->family != (inner->is_ipv6 ? AF_INET6 : AF_INET))
 		return;
-	WRITE_ONCE(bound->asked, jiffies);
+	asked = asked_of(bound);
+	if (bhsec_is_recent(READ_ONCE(*asked)))
+		return;
+	WRITE_ONCE(*asked, jiffies);
 	flow_of_next_layer(&fl, skb, inner->is_ipv6);
 	if (inner->is_ipv6) {
 		memcpy(&fl.u.ip6.saddr, inner->src, sizeof(fl.u.ip6.saddr));

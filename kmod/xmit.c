@@ -271,21 +271,22 @@ static unsigned int find_peer(const struct bhsec_device *bdev,
 }
 
 /*
- * Find the SA that carries a DSCP. One that is deleted has lost its place before
- * it ends: who found it there just before looks again, so that a rekey drops
- * nothing. Each turn needs another deletion.
+ * Find the SA that carries a DSCP from here. One that is deleted has lost its
+ * place before it ends: who found it there just before looks again, so that a
+ * rekey drops nothing. Each turn needs another deletion.
  */
 static unsigned int find_sa(struct bhsec_peer *peer, unsigned int dscp,
 			    struct bhsec_sa **found)
 {
+	struct bhsec_sa __rcu **out = bhsec_peer_out(peer);
 	struct bhsec_sa *sa;
 	unsigned int drop;
 
 	do {
-		sa = rcu_dereference(peer->out[dscp]);
+		sa = rcu_dereference(out[dscp]);
 		*found = sa;
 		drop = sa ? bhsec_sa_ended(sa) : BHSEC_A_STATS_NO_KEY;
-	} while (unlikely(drop) && sa != rcu_access_pointer(peer->out[dscp]));
+	} while (unlikely(drop) && sa != rcu_access_pointer(out[dscp]));
 	return drop;
 }
 
@@ -380,6 +381,8 @@ static void xmit_inner(struct sk_buff *skb, struct net_device *dev)
 	}
 	if (drop)
 		goto unreachable;
+	if (unlikely(bhsec_peer_lacks_cpu(way.peer)))
+		bhsec_bound_ask(way.peer, skb, &inner);
 	if (is_too_big(skb, way.sa, &segments, &inner, &way.outer))
 		return;
 	drop = bhsec_esp_out(way.sa, &segments, &inner, &way.outer);

@@ -65,6 +65,7 @@ void print_sa_settings(struct output *out, const struct nlattr **attrs)
 	print_number(out, "window", attrs[BHSEC_A_SA_WINDOW]);
 	if (attrs[BHSEC_A_SA_DSCP_MASK])
 		print_classes(out, number_of(attrs[BHSEC_A_SA_DSCP_MASK]));
+	print_number(out, "cpu", attrs[BHSEC_A_SA_CPU]);
 	print_origin(out, attrs[BHSEC_A_SA_ORIGIN]);
 	print_name(out, "state", attrs[BHSEC_A_SA_STATE], &state_names);
 	print_number(out, "seq", attrs[BHSEC_A_SA_SEQ]);
