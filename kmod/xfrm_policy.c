@@ -175,6 +175,12 @@ static void unlist(struct bhsec_binding *binding, struct bhsec_bound_policy *pol
 	let_go(binding, policy);
 }
 
+/* Inbound, addresses alone say no more than those of the policy out. */
+static bool decides(const struct bhsec_policy_key *key)
+{
+	return key->dir == XFRM_POLICY_OUT || bhsec_policy_names_ports(key);
+}
+
 /* What a policy is for its peer, once it is there, or has gone. */
 static int apply(struct bhsec_bound *bound, const struct bhsec_policy_key *key,
 		 struct netlink_ext_ack *extack)
@@ -195,7 +201,7 @@ static void release(struct bhsec_binding *binding,
 	struct bhsec_policy_key key = policy->key;
 
 	unlist(binding, policy);
-	if (key.dir == XFRM_POLICY_OUT && !binding->ended) {
+	if (decides(&key) && !binding->ended) {
 		apply(bound, &key, NULL);
 		/* of either side: another policy may be taken for it */
 		bhsec_bindings_retry(binding->bdev);
@@ -248,7 +254,7 @@ static int add(struct bhsec_binding *binding, const struct bhsec_policy_key *key
 	int err;
 
 	if (bhsec_policy_names_ports(key) &&
-	    bound->port_policies[key->dir == XFRM_POLICY_OUT] == PORT_POLICIES_MAX) {
+	    bound->port_policies[key->dir] == PORT_POLICIES_MAX) {
 		NL_SET_ERR_MSG(extack, "a peer has at most 128 selectors with protocol or ports");
 		return -E2BIG;
 	}
@@ -386,7 +392,9 @@ void bhsec_policy_adopt(struct bhsec_binding *binding, struct xfrm_policy *xp,
 			reason = extack._msg ?: "no memory";
 	}
 	ends_of(&ends, xp);
-	if (reason && dir == XFRM_POLICY_OUT && xp->action == XFRM_POLICY_ALLOW)
+	/* what is wrong with all of a kind is told once, of the one out */
+	if (reason && xp->action == XFRM_POLICY_ALLOW &&
+	    (err ? decides(&key) : dir == XFRM_POLICY_OUT))
 		bhsec_refuse(binding, 0, xp->index, &ends, reason, err);
 	else
 		bhsec_refusal_withdraw(binding, 0, xp->index, &ends);

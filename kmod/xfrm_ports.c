@@ -199,7 +199,7 @@ int bhsec_ports_add(struct bhsec_ports *ports, struct bhsec_bound_policy *policy
 	if (IS_ERR(policies))
 		return PTR_ERR(policies);
 	insert(policies, policy);
-	policy->bound->port_policies[is_outbound(policy)]++;
+	policy->bound->port_policies[policy->key.dir]++;
 	WRITE_ONCE(ports->count, ports->count + 1);
 	return 0;
 }
@@ -223,7 +223,7 @@ void bhsec_ports_del(struct bhsec_ports *ports, struct bhsec_bound_policy *polic
 		bhsec_selector_remove(table, &policy->remote);
 		kfree_rcu(policies, rcu);
 	}
-	policy->bound->port_policies[is_outbound(policy)]--;
+	policy->bound->port_policies[policy->key.dir]--;
 	WRITE_ONCE(ports->count, ports->count - 1);
 }
 
@@ -269,7 +269,7 @@ int bhsec_bound_put_ports(struct sk_buff *msg, const struct bhsec_bound *bound)
 	const struct bhsec_bound_policy *policy;
 	struct nlattr *nest;
 
-	if (!bound || !bound->port_policies[true])
+	if (!bound || !bound->port_policies[XFRM_POLICY_OUT])
 		return 0;
 	list_for_each_entry(policy, &bound->policies, list) {
 		if (!is_outbound(policy) ||

@@ -109,8 +109,8 @@ struct bhsec_bound_key {
  * @listed: the binding knows it; under the device's lock
  * @peer: the peer, which frees this with itself
  * @policies: those that lead to it; RCU, written under the device's lock
- * @port_policies: how many of these name a protocol or ports, by direction; under
- *	the device's lock
+ * @port_policies: how many of these name a protocol or ports, by XFRM_POLICY_*;
+ *	under the device's lock
  * @touched: second of the boot clock in which the daemon was last shown that
  *	there is traffic, by direction
  * @asked: jiffies of the last question for an SA
@@ -123,7 +123,7 @@ struct bhsec_bound {
 	bool listed;
 	struct bhsec_peer *peer;
 	struct list_head policies;
-	unsigned int port_policies[2];
+	unsigned int port_policies[XFRM_POLICY_MAX];
 	u32 touched[2];
 	unsigned long asked;
 	unsigned long mapped;

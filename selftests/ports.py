@@ -441,16 +441,23 @@ def _():
 
 @case("more than a peer can have are refused, the others carry on")
 def _():
+    out = "src 0.0.0.0/0 dst 10.78.0.0/24 proto tcp dport"
+    into = "src 10.78.0.0/24 dst 0.0.0.0/0 proto tcp sport"
     lines = "".join(
-        f"xfrm policy add src 0.0.0.0/0 dst 10.78.0.0/24 proto tcp dport {n} "
-        f"dir out if_id 42 tmpl src {link.a4} dst {link.b4} proto esp "
-        "reqid 900 mode tunnel\n" for n in range(1, 130))
+        f"xfrm policy add {whose} {n} dir {way} if_id 42 tmpl src {src} dst {dst} "
+        "proto esp reqid 900 mode tunnel\n"
+        for n in range(1, 130)
+        for whose, way, src, dst in ((out, "out", link.a4, link.b4),
+                                     (into, "in", link.b4, link.a4),
+                                     (into, "fwd", link.b4, link.a4)))
     a.ip(lines)
     reason = "a peer has at most 128 selectors with protocol or ports"
     wait_for(lambda: not_taken(a) == {(None, reason)},
              what=lambda: f"{not_taken(a)}")
     peer = a.peer("bh0", "ike-900")
     check_equal(len(peer["traffic_selectors"]), 128, "traffic selectors")
+    wait_for(lambda: a.device("bh0")["refusals"] == 3,
+             what="one of each direction")
     main_traffic(sites[0])
     a.ip("".join(line.partition(" tmpl ")[0].replace("add", "delete", 1) + "\n"
                  for line in lines.splitlines()))
