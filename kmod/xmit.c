@@ -312,16 +312,23 @@ static unsigned int choose_outer(struct bhsec_peer *peer, struct sk_buff *skb,
 	return drop;
 }
 
+/* The one exception of RFC 2473 7.1: IPv6 hears of nothing below 1280. */
+static bool may_go_in_pieces(const struct bhsec_sa *sa,
+			     const struct bhsec_inner *inner, unsigned int len)
+{
+	return bhsec_sa_has_iv(sa) && inner->is_ipv6 && len <= IPV6_MIN_MTU;
+}
+
 /*
- * What does not fit into its path goes by the one exception of RFC 2473 7.1: IPv6
- * hears of nothing below 1280. Returns true if it does not go so; it is consumed.
+ * What does not fit into its path goes by that exception, or not at all. Returns
+ * true if it does not go so; it is consumed.
  */
 static bool is_too_big(struct sk_buff *skb, struct bhsec_sa *sa,
 		       const struct bhsec_segments *segments,
 		       const struct bhsec_inner *inner, struct bhsec_outer *outer)
 {
 	unsigned int mtu = bhsec_outer_inner_max(outer, &sa->layout);
-	bool loops, may_cut;
+	bool loops;
 
 	if (likely(segments->unit <= mtu))
 		return false;
@@ -330,12 +337,11 @@ static bool is_too_big(struct sk_buff *skb, struct bhsec_sa *sa,
 	 * not be known again is not cut at all.
 	 */
 	loops = bhsec_outer_is_ours(skb);
-	may_cut = !loops && bhsec_sa_has_iv(sa);
-	outer->may_fragment = may_cut && inner->is_ipv6 &&
-			      segments->unit <= IPV6_MIN_MTU;
+	outer->may_fragment = !loops &&
+			      may_go_in_pieces(sa, inner, segments->unit);
 	if (outer->may_fragment)
 		return false;
-	xmit_too_big(skb, sa, inner, mtu, loops, may_cut);
+	xmit_too_big(skb, sa, inner, mtu, loops, !loops && bhsec_sa_has_iv(sa));
 	return true;
 }
 
@@ -433,7 +439,9 @@ unsigned int bhsec_xmit_explain(struct bhsec_device *bdev, struct sk_buff *skb,
 	drop = find_way(bdev, skb, &inner, way);
 	if (!drop) {
 		*mtu = bhsec_outer_inner_max(&way->outer, &way->sa->layout);
-		drop = inner.len > *mtu ? BHSEC_A_STATS_TOO_BIG : 0;
+		if (inner.len > *mtu &&
+		    !may_go_in_pieces(way->sa, &inner, inner.len))
+			drop = BHSEC_A_STATS_TOO_BIG;
 	}
 	rcu_read_unlock();
 	local_bh_enable();

@@ -144,6 +144,17 @@ def _():
                    size=t.inner_max + 1)
 
 
+@case("an IPv6 packet of 1280 bytes goes, whatever its path takes")
+def _():
+    t = made[2]
+    set_mtu(link, 1280)
+    said = explain(t, "size", 1280, family=6)
+    check(said["drop"] is None and said["mtu"] < 1280, said)
+    check_equal(what_counts(t, family=6, size=1280), set(), "drops")
+    agrees(t, "too_big", "size", 1281, family=6, size=1281)
+    set_mtu(link, 1500)
+
+
 @case("no SA, an expired one, no endpoint, no route, a loop, a device that is down")
 def _():
     t = made[0]
@@ -254,9 +265,10 @@ def _():
         reply, _ = nl.request("explain", pairs, NLM_F_ACK)
         check_equal((reply.errno, reply.sentence), (errno.EINVAL, sentence),
                     f"{change}")
-    done = a.run(["setpriv", "--reuid=65534", "--clear-groups", "bhsec",
-                  "explain", t.dev, "10.1.0.1", "10.2.0.1"], check=False)
-    check(done.returncode == 1 and "CAP_NET_ADMIN" in done.stderr, done)
+    for words in ["10.1.0.1", "10.2.0.1"], ["--in", str(t.spi_in)]:
+        done = a.run(["setpriv", "--reuid=65534", "--clear-groups", "bhsec",
+                      "explain", t.dev, *words], check=False)
+        check(done.returncode == 1 and "CAP_NET_ADMIN" in done.stderr, done)
 
 
 set_up()

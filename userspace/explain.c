@@ -141,12 +141,15 @@ static void print_outer(struct output *out, const struct nlattr **attrs)
 	print_number(out, "mtu", attrs[BHSEC_A_WAY_MTU]);
 }
 
-/* A sentence comes last. */
+/* A sentence comes last. A module that is newer may know of other causes. */
 static void print_drop(struct output *out, uint32_t cause, unsigned int indent)
 {
+	const char *advice = advice_of(cause);
+
 	out_line(out, indent);
-	out_string(out, "drop", stats_names[cause]);
-	out_named(out, "advice", "-", advice_of(cause));
+	out_string(out, "drop", advice ? stats_names[cause] : "other");
+	out_named(out, "advice", "-",
+		  advice ? advice : "the module is newer than this tool");
 }
 
 static void print_way(struct output *out, const struct packet *packet,
@@ -255,7 +258,14 @@ static const struct nlmsghdr *find_inbound(const struct nl_records *sas,
 	return NULL;
 }
 
-/* All that is there may be looked at; who may not is told so by show. */
+/* Who is told of no SPI would hear that there is none. */
+static bool is_told_of(const struct nl_records *sas)
+{
+	return !sas->count ||
+	       !is_withheld(nl_find(sas->record[0], BHSEC_A_SA_WITHHELD),
+			    BHSEC_PRIVILEGE_DEVICE);
+}
+
 static int explain_in(struct context *ctx, struct words *words, char *device)
 {
 	const char *word = words_take(words);
@@ -283,6 +293,9 @@ static int explain_in(struct context *ctx, struct words *words, char *device)
 	error = nl_dump(ctx->nl, &req, &sas);
 	if (error.code)
 		status = refusal(ctx->nl, &req, &error);
+	else if (!is_told_of(&sas))
+		status = refuse("%s: this needs the capability CAP_NET_ADMIN",
+				device);
 	else
 		print_inbound(&out, find_inbound(&sas, spi));
 	nl_records_free(&sas);
