@@ -4,13 +4,13 @@
 """Prometheus scrapes bhsec by the units that are installed, its rules fire, and
 the dashboard asks for what there is."""
 
+import shlex
 import shutil
 
 from libmetrics import *
 
 TOP = f"{TESTS}/.."
 UNITS = "/usr/local/lib/systemd/system"
-TEXTFILES = "/tmp/textfiles"
 NOBODY = 65534
 # Exposure by systemd-analyze, in tenths; others are at 90.
 EXPOSED = 15
@@ -42,10 +42,15 @@ def analyze(*words):
     return done.returncode, done.stdout + done.stderr
 
 
-def unit(name, key):
-    """What a setting of it says, the last time."""
+def settings(name, key):
+    """What each setting of this name in a unit says."""
     with open(f"{UNITS}/{name}", encoding="ascii") as file:
-        return re.findall(rf"^{key}=(.*)$", file.read(), re.M)[-1]
+        return re.findall(rf"^{key}=(.*)$", file.read(), re.M)
+
+
+def unit(name, key):
+    """The last of them."""
+    return settings(name, key)[-1]
 
 
 SERVICES = "bhsec-metrics@.service", "bhsec-textfile.service"
@@ -161,20 +166,25 @@ def _():
 
 @case("node exporter takes the file that the timer's service writes")
 def _():
-    os.mkdir(TEXTFILES)
-    target = unit("bhsec-textfile.service", "StandardOutput")
-    new = target.replace("truncate:", "")
-    place = os.path.dirname(new)
-    check_equal(unit("bhsec-textfile.service", "ConditionPathIsDirectory"), place,
-                "directory")
-    command = unit("bhsec-textfile.service", "ExecStartPost").lstrip("+").split()
-    check_equal(command[2], new, "what is moved")
-    os.makedirs(place, exist_ok=True)
-    with open(new, "w", encoding="ascii") as file:
-        a.run(without_privilege(
-            *unit("bhsec-textfile.service", "ExecStart").split()),
-            capture_output=False, stdout=file)
-    subprocess.run(command, check=True)
+    service = "bhsec-textfile.service"
+    place = unit(service, "ConditionPathIsDirectory")
+    runtime = f"/run/{unit(service, 'RuntimeDirectory')}"
+    os.makedirs(place)
+    os.mkdir(runtime)
+    os.chown(runtime, NOBODY, NOBODY)
+    begin = shlex.split(unit(service, "ExecStart"))
+    a.run(without_privilege(*begin),
+          env=os.environ | {"RUNTIME_DIRECTORY": runtime})
+    then = [line.lstrip("+").split() for line in settings(service, "ExecStartPost")]
+    check_equal(then[-1][-1], f"{place}/bhsec.prom", "what is read")
+    # what somebody has put there is not written to
+    os.symlink("/etc/hostname", then[0][-1])
+    with open("/etc/hostname", encoding="ascii") as file:
+        before = file.read()
+    for command in then:
+        subprocess.run(command, check=True)
+    with open("/etc/hostname", encoding="ascii") as file:
+        check_equal(file.read(), before, "what a link led to")
     a.popen([f"{PROMETHEUS}/prometheus-node-exporter",
              "--collector.disable-defaults", "--collector.textfile",
              f"--collector.textfile.directory={place}",
