@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """Another tunnel below, where bhsec cannot see it: a router on the way puts
 datagrams that left together into VXLAN over the other family, which takes them
 apart again. Each has the room that VXLAN's headers need before it."""

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """What an operator or a daemon may say of states and policies besides: marks,
 windows, limits, an action, another if_id. A bound device takes each at its word,
 and no number goes out twice, whatever somebody sets a state back to."""

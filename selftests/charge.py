@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """Back-pressure: the sender's socket is charged for its datagrams until they
 have left the host, so that a full queue of the underlay stops the sender."""
 

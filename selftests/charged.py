@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """The root of a user namespace makes peers and SAs until its memory cgroup's
 limit ends that. What the limit does not count, the kernel's ciphers and hash
 tables, is no multiple of what it does; and all of it comes back."""

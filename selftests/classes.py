@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """Outbound SAs by DSCP class: who carries what, and what the outer DSCP is."""
 
 from lib import *

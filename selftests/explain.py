@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """bhsec explain: what it says of a packet is what then becomes of one."""
 
 import contextlib

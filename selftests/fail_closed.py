@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """Whatever is missing, no inner packet leaves in clear: the sender is told,
 the counter of the cause moves, and traffic returns once that is mended.
 

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """The tunnel is traffic like any other to the host's firewall: tracked once,
 seen as established, dropped by a rule. Behind a box that translates addresses
 it is followed when its mapping changes."""

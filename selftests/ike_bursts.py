@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """Receive batches on the port of an IKE daemon: where the underlay's device has
 rx-gro-list, what comes in by that port walks the stack as one. Each datagram of
 it is opened once, and IKE reaches the daemon from their midst."""

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: newest
 """Another IKE daemon than strongSwan: Libreswan, which keeps an xfrm interface
 of the if_id. What comes in is bhsec's, what goes out is by its route; the far
 end is strongSwan with the kernel's own IPsec."""

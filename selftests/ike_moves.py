@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """Base stations that move from address to address while their daemon follows
 (MOBIKE, RFC 4555): strongSwan before 6.1 deletes the states and adds them
 anew, 6.1 has a kernel that can do it copy them without a word. No IV goes out

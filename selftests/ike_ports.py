@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# kernels: oldest newest
+# kernels: newest
 """CHILD_SAs of strongSwan whose traffic selectors name a protocol and ports, beside
 one for the rest; at one end bhsec, at the other the kernel's own xfrm."""
 

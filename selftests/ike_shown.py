@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-# kernels: oldest newest
+# kernels: newest
 """What the tool says of a device that an IKE daemon keys: whose keys they are,
 what cannot be taken and why, and what happens to it."""
 

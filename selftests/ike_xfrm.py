@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """strongSwan with the kernel's own IPsec at both ends, through interfaces of an
 if_id: what the tests of IKE stand on. Each release that this kernel is tried
 with: raw ESP and ESP in UDP, addresses of a pool, a revoked certificate, one

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """A delivered packet inherits nothing from the datagram that carried it: what
 local rules said of that, or a card, is no word about what is inside."""
 

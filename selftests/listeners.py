@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """Who listens need not ask: what is configured is told as it happens, whether by
 hand or by an IKE daemon, and who has missed something is told that."""
 

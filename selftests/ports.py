@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# kernels: oldest newest
 """CHILD_SAs of one site that are told apart by protocol and ports: each packet
 goes by the SA whose policy the kernel would choose, and is taken from no other.
 The far end is the kernel's own IPsec, which drops what comes by another SA than
