@@ -29,6 +29,30 @@ def _():
     t.works()
 
 
+@case("what is taken is told, and what is let go of; what is refused has no peer")
+def _():
+    t, sa = KINDS["udp", 4], Sa()
+    way = f"src {t.b_outer} dst {t.a_outer} proto esp spi {sa.spi:#x}"
+    rest = "mode tunnel if_id 42 encap espinudp 4500 4500 0.0.0.0"
+    ears.clear()
+    a.ip(f"xfrm state add {way} reqid {t.reqid} {rest} {sa.xfrm_cipher()}\n")
+    t.adopted(3)
+    told = wait_for(lambda: ears.of("adopted"), what="its beginning")
+    a.ip(f"xfrm state delete {way}\n")
+    t.adopted(2)
+    told += wait_for(lambda: ears.of("released"), what="its end")
+    check_equal([(event["spi"], event["peer"], event["direction"])
+                 for event in told], [(sa.spi, t.peer, 0)] * 2, "events")
+    a.ip("link add bh1 type bhsec\n")
+    a.bhsec("peer add bh1 rival encap esp\n" + sa.bhsec("bh1", "rival", "in"))
+    a.ip(f"xfrm state add {way} reqid 778 {rest} {sa.xfrm_cipher()}\n")
+    wait_for(lambda: {spi for spi, _ in not_taken(a)} == {sa.spi})
+    check(not [peer for peer in a.nl.dump("peer-get", ifname="bh0")
+               if peer.get("reqid") == 778], "a refused state has made a peer")
+    a.ip(f"xfrm state delete {way}\nlink del bh1\n")
+    wait_for(lambda: not not_taken(a) or None)
+
+
 @case("an SPI of a hand-made SA is refused, and taken once that is gone")
 def _():
     t = KINDS["udp", 4]
