@@ -96,7 +96,7 @@ def what_changed(before, after):
 
 def broken_frames(command, good):
     """Of a request that would be good, at the level of attributes."""
-    replies = {"device": "stats", "peer": "mtu", "sa": "state"}
+    replies = {"device": "stats", "peer": "mtu", "sa": "state", "way": "mtu"}
     reply_only = replies[COMMANDS[command][1]["attribute-set"]]
     return [
         ("unknown attribute", command, [*good, (99, Bad(b"1234"))]),
@@ -355,9 +355,28 @@ def _():
     check_equal(nl.exchange(nl.id, number, good).errno, 0, "the whole of it")
 
 
+@case("requests that ask where a packet would go")
+def _():
+    ends = {"src": bytes(4), "dst": bytes(4)}
+    values = [
+        ("src", b""), ("src", bytes(5)), ("src", bytes(17)), ("dst", bytes(16)),
+        ("dst", b""), ("protocol", b"12"), ("dport", b"1"), ("dscp", 64),
+        ("dscp", b"12"), ("size", 65536), ("size", U32_MAX), ("size", b"12"),
+    ]
+    refused([(f"{name} {value!r}", "explain",
+              [DEV, *(ends | {name: Bad(value)}).items()])
+             for name, value in values]
+            + [(f"no {name}", "explain",
+                [DEV, *((n, v) for n, v in ends.items() if n != name)])
+               for name in ends]
+            + device_of("explain", list(ends.items()))
+            + broken_frames("explain", [DEV, *ends.items()]))
+
+
 @case("an unknown command")
 def _():
-    for number in (0, len(COMMANDS), 99):
+    # one that is only ever told is none either
+    for number in (0, COMMANDS["sa-del-ntf"][0], len(COMMANDS) + 1, 99):
         check_equal(nl.exchange(nl.id, number, b"").errno, errno.EOPNOTSUPP,
                     f"command {number}")
 
