@@ -3,8 +3,6 @@
 """What becomes of the states that a bound device has taken: rekeys, limits, an
 end and a new beginning, a peer that moves. Here ip does what a daemon would."""
 
-import contextlib
-
 from libbound import *
 from libesp import Wire, esp_of, ip, outer_of, seal_packet
 from libstream import Flow
@@ -238,24 +236,11 @@ def _():
         t.works()
 
 
-@contextlib.contextmanager
 def held_up(ns, dev):
     """A new setting waits for a grace period with the device's lock held, and
     who looks at what is told waits for that lock."""
-    over = threading.Event()
-
-    def set_again():
-        nl = Genl(ns)
-        while not over.is_set():
-            nl.do("dev-set", ifname=dev, window=4096)
-
-    thread = threading.Thread(target=set_again)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    nl = Genl(ns)
+    return meanwhile(lambda: nl.do("dev-set", ifname=dev, window=4096))
 
 
 @case("rekeyed in one instant, again and again, under traffic: nothing is lost")

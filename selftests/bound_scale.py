@@ -5,6 +5,8 @@
 them all rekeyed and to let go of them: 5,000 in less than five seconds, at
 10^9 instructions a second."""
 
+import contextlib
+
 from lib import *
 import libmeasure  # leaves a guest that does not count
 
@@ -90,12 +92,38 @@ def _():
     check_equal(len(sas()), 2 * PEERS, "SAs")
 
 
-@case("all rekeyed: each is used once its state is there")
+@contextlib.contextmanager
+def traffic():
+    """To one after the other of them, and each packet has left in the end."""
+    a.ip("addr add 10.1.0.1/32 dev bh0\nroute add 10.64.0.0/10 dev bh0\n"
+         f"route add 198.18.0.0/15 via {link.b4}\n")
+    sock = a.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    turns = itertools.count()
+
+    def send():
+        n = next(turns) % PEERS
+        sock.sendto(b"x", (f"10.{64 + (n >> 8)}.{n & 255}.1", SINK_PORT))
+
+    with meanwhile(send):
+        yield
+    sent = next(turns)
+    wait_for(lambda: sum(tx_packets()) == sent, seconds=LIMIT,
+             what=lambda: f"{sum(tx_packets())} of {sent} packets")
+    check(min(tx_packets()), f"{sent} packets did not go to all")
+    ksft.print_msg(f"{sent} packets")
+
+
+def tx_packets():
+    return [stats["tx_packets"] for stats in a.all_stats("bh0").values()]
+
+
+@case("all rekeyed under traffic: each is used once its state is there")
 def _():
-    batch("".join(state_lines(n, 1) for n in range(PEERS)))
-    wait_for(lambda: len(sas()) == 4 * PEERS, seconds=LIMIT)
-    batch("".join(state_ends(n, 0) for n in range(PEERS)))
-    wait_for(lambda: len(sas()) == 2 * PEERS, seconds=LIMIT)
+    with traffic():
+        batch("".join(state_lines(n, 1) for n in range(PEERS)))
+        wait_for(lambda: len(sas()) == 4 * PEERS, seconds=LIMIT)
+        batch("".join(state_ends(n, 0) for n in range(PEERS)))
+        wait_for(lambda: len(sas()) == 2 * PEERS, seconds=LIMIT)
     check_equal({sa["spi"] for sa in sas() if sa["direction"]},
                 {0x1002, 0x1003}, "SPIs outbound")
 

@@ -14,7 +14,8 @@ PPK = secrets.token_hex(32)
 # The hard ones are far above. 5.9 takes a random part off that may leave none.
 VOLUMES = {
     "packets": "rekey_packets = 300\nlife_packets = 3000\nrand_packets = 10",
-    "bytes": "rekey_bytes = 40000\nlife_bytes = 400000\nrand_bytes = 1000"}
+    "bytes": "rekey_bytes = 40000\nlife_bytes = 400000\nrand_bytes = 1000",
+    "time": "rekey_time = 3s\nlife_time = 10m\nrand_time = 1s"}
 
 ca = Authority("operator")
 
