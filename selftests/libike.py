@@ -213,11 +213,11 @@ class Daemon(Rooted):
         with self.vici(PATIENCE + 5) as vici:
             vici.ask(command, {**message, "timeout": milliseconds})
 
-    def rekey(self, reauth=False, **which):
+    def rekey(self, **which):
         """ike= or child=, by name; waits until the new one has taken over."""
         before = self.generation(**which)
         check(before, f"nothing to rekey: {which}")
-        self.ask("rekey", {**which, **({"reauth": "yes"} if reauth else {})})
+        self.ask("rekey", which)
         wait_for(lambda: self.generation(**which) - before and
                  not self.generation(**which) & before,
                  what=lambda: f"the rekeyed {which}: {self.sas()}")
