@@ -20,6 +20,7 @@
 #include "endpoint.h"
 #include "esp.h"
 #include "netlink.h"
+#include "owner.h"
 #include "peer.h"
 #include "sa.h"
 #include "underlay.h"
@@ -224,24 +225,15 @@ static bool parse_inner(struct sk_buff *skb, u8 next_header,
 	return true;
 }
 
-/*
- * RFC 4301 5.2: the longest-prefix owner of the source must be this peer, or the
- * one whose policy names the packet's protocol and ports.
- */
+/* RFC 4301 5.2: whose the packet is must be the peer whose SA has opened it. */
 static bool selectors_match(const struct bhsec_peer *peer,
 			    const struct sk_buff *skb,
 			    const struct bhsec_inner *inner)
 {
-	const struct bhsec_device *bdev = peer->bdev;
-	const struct bhsec_peer *owner, *chosen;
+	struct bhsec_peer *owner;
 
-	owner = bhsec_selector_lookup(&bdev->selectors, inner->src,
-				      inner->is_ipv6);
-	chosen = bhsec_ports_peer(&bdev->ports, owner, skb, inner, false);
-	if (chosen)
-		return chosen == peer;
-	return owner == peer &&
-	       bhsec_peer_is_local(peer, inner->dst, inner->is_ipv6);
+	return !bhsec_owner_find(peer->bdev, skb, inner, false, &owner) &&
+	       owner == peer;
 }
 
 /* An authentic packet: what is in it decides. */

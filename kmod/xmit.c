@@ -15,6 +15,7 @@
 #include "esp.h"
 #include "flow.h"
 #include "outer.h"
+#include "owner.h"
 #include "sa.h"
 #include "segment.h"
 #include "xfrm_bind.h"
@@ -248,29 +249,6 @@ static void xmit_too_big(struct sk_buff *skb, struct bhsec_sa *sa,
 }
 
 /*
- * Find the peer that a packet is for, by its addresses or by a policy that names
- * more. Returns the counter of the reason why there is none, or 0.
- */
-static unsigned int find_peer(const struct bhsec_device *bdev,
-			      const struct sk_buff *skb,
-			      const struct bhsec_inner *inner,
-			      struct bhsec_peer **found)
-{
-	struct bhsec_peer *owner, *chosen;
-
-	owner = bhsec_selector_lookup(&bdev->selectors, inner->dst,
-				      inner->is_ipv6);
-	chosen = bhsec_ports_peer(&bdev->ports, owner, skb, inner, true);
-	*found = chosen ?: owner;
-	if (chosen)
-		return 0;
-	if (!owner)
-		return BHSEC_A_STATS_NO_PEER;
-	return bhsec_peer_is_local(owner, inner->src, inner->is_ipv6) ?
-	       0 : BHSEC_A_STATS_SELECTOR;
-}
-
-/*
  * Find the SA that carries a DSCP from here. One that is deleted has lost its
  * place before it ends: who found it there just before looks again, so that a
  * rekey drops nothing. Each turn needs another deletion.
@@ -357,7 +335,7 @@ static unsigned int find_way(struct bhsec_device *bdev, struct sk_buff *skb,
 
 	if (!rcu_access_pointer(bdev->underlay))
 		return BHSEC_A_STATS_NO_ROUTE;
-	drop = find_peer(bdev, skb, inner, &way->peer) ?:
+	drop = bhsec_owner_find(bdev, skb, inner, true, &way->peer) ?:
 	       find_sa(way->peer, inner->tos >> 2, &way->sa);
 	return drop ?: choose_outer(way->peer, skb, inner, way->sa, &way->outer);
 }
