@@ -210,7 +210,10 @@ void bhsec_sa_release(struct bhsec_sa *sa)
 {
 	unsigned int cpu;
 
-	release(sa, BHSEC_ANY_CPU);
+	release(sa, sa->cpu);
+	/* of all CPUs it may be each one's, where that has none of its own */
+	if (sa->cpu != BHSEC_ANY_CPU)
+		return;
 	for (cpu = 0; sa->peer->cpus && cpu < nr_cpu_ids; cpu++)
 		release(sa, cpu);
 }

@@ -262,11 +262,10 @@ static bool is_better(const struct bhsec_sa *sa, const struct bhsec_sa *best,
  * any CPU.
  */
 static struct bhsec_sa *choose(const struct bhsec_bound *bound,
-			       const struct bhsec_sa *leaving, u32 cpu,
-			       struct bhsec_sa **best)
+			       const struct bhsec_sa *leaving, __be32 pinned,
+			       u32 cpu, struct bhsec_sa **best)
 {
 	struct bhsec_sa *sa, **place, *any = NULL, *others = NULL;
-	__be32 pinned = pinned_spi(bound);
 	unsigned int i;
 
 	memset(best, 0, (BHSEC_DSCP_COUNT + 1) * sizeof(*best));
@@ -387,7 +386,7 @@ static bool has_own(struct bhsec_sa *const *best, u32 cpu)
 
 /* Without memory no CPU asks, and all send by the same SAs. */
 static void choose_by_cpu(const struct bhsec_bound *bound,
-			  const struct bhsec_sa *leaving)
+			  const struct bhsec_sa *leaving, __be32 pinned)
 {
 	struct bhsec_sa *best[BHSEC_DSCP_COUNT + 1];
 	struct bhsec_peer *peer = bound->peer;
@@ -397,7 +396,7 @@ static void choose_by_cpu(const struct bhsec_bound *bound,
 
 	for (cpu = 0; cpus && cpu < nr_cpu_ids; cpu++) {
 		if (cpus[cpu].out) {
-			choose(bound, leaving, cpu, best);
+			choose(bound, leaving, pinned, cpu, best);
 			bhsec_sa_carry(peer, cpu, best);
 		}
 		WRITE_ONCE(cpus[cpu].lacks, wants &&
@@ -415,12 +414,13 @@ static void choose_by_cpu(const struct bhsec_bound *bound,
 void bhsec_bound_choose(struct bhsec_bound *bound, const struct bhsec_sa *leaving)
 {
 	struct bhsec_sa *best[BHSEC_DSCP_COUNT + 1], *rest;
+	__be32 pinned = pinned_spi(bound);
 
-	rest = choose(bound, leaving, BHSEC_ANY_CPU, best);
+	rest = choose(bound, leaving, pinned, BHSEC_ANY_CPU, best);
 	if (rest)
 		bhsec_bound_follow(bound, bhsec_borrowed_state(rest->borrowed), true);
 	bhsec_sa_carry(bound->peer, BHSEC_ANY_CPU, best);
-	choose_by_cpu(bound, leaving);
+	choose_by_cpu(bound, leaving, pinned);
 }
 
 /**
