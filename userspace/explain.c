@@ -44,19 +44,6 @@ static const char *put_protocol(struct request *req,
 	return request_put(req, option->attr, sizeof(value), &value);
 }
 
-static const char *put_dscp(struct request *req, const struct option *option,
-			    struct said *said)
-{
-	unsigned int dscp;
-	const char *reason = parse_dscp(said->text, said->len, &dscp);
-	uint8_t value;
-
-	if (reason)
-		return reason;
-	value = dscp;
-	return request_put(req, option->attr, sizeof(value), &value);
-}
-
 static const struct option options[] = {
 	{ .word = "proto", .put = put_protocol, .attr = BHSEC_A_WAY_PROTOCOL },
 	OPTION_NUMBER("dport", BHSEC_A_WAY_DPORT, 2, 0, UINT16_MAX),
@@ -100,7 +87,7 @@ static int take_packet(struct words *words, struct request *req,
 
 /* Of a packet's way, the part that the host decides, not the tunnel. */
 static void print_route(struct output *out, const struct packet *packet,
-			const struct nlmsghdr *request)
+			const struct nlmsghdr *request, const char *device)
 {
 	const struct nlattr *dscp = nl_find(request, BHSEC_A_WAY_DSCP);
 	char dev[IF_NAMESIZE];
@@ -113,8 +100,8 @@ static void print_route(struct output *out, const struct packet *packet,
 		out_string(out, "route", found);
 	else
 		out_none(out, "route", "none");
-	if (!out->json && (!found || strcmp(found, packet->device) != 0))
-		out_string(out, "which is not", packet->device);
+	if (!out->json && (!found || strcmp(found, device) != 0))
+		out_string(out, "which is not", device);
 }
 
 static void print_end(struct output *out, const char *key, const char *word,
@@ -163,7 +150,9 @@ static void print_way(struct output *out, const struct packet *packet,
 	out_line(out, 0);
 	out_named(out, "src", NULL, packet->words[0]);
 	out_named(out, "dst", ">", packet->words[1]);
-	print_route(out, packet, request);
+	/* the user may have called it by another name of its own */
+	print_route(out, packet, request,
+		    mnl_attr_get_str(attrs[BHSEC_A_WAY_IFNAME]));
 	out_line(out, 1);
 	if (attrs[BHSEC_A_WAY_PEER])
 		print_string(out, "peer", "peer", attrs[BHSEC_A_WAY_PEER]);

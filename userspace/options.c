@@ -54,6 +54,27 @@ const char *put_number(struct request *req, const struct option *option,
 }
 
 /**
+ * put_dscp - a DSCP, by number or name
+ * @req: the request
+ * @option: attribute
+ * @said: the value
+ *
+ * Return: NULL, or what is wrong.
+ */
+const char *put_dscp(struct request *req, const struct option *option,
+		     struct said *said)
+{
+	unsigned int dscp;
+	const char *reason = parse_dscp(said->text, said->len, &dscp);
+	uint8_t value;
+
+	if (reason)
+		return reason;
+	value = dscp;
+	return request_put(req, option->attr, sizeof(value), &value);
+}
+
+/**
  * put_name - a word of an enumeration
  * @req: the request
  * @option: words, size and attribute

@@ -47,6 +47,8 @@ struct option {
 
 const char *put_number(struct request *req, const struct option *option,
 		       struct said *said);
+const char *put_dscp(struct request *req, const struct option *option,
+		     struct said *said);
 const char *put_name(struct request *req, const struct option *option,
 		     struct said *said);
 

@@ -5,7 +5,6 @@
 #include <libmnl/libmnl.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "route.h"
 
@@ -22,7 +21,6 @@ static void begin(struct nlmsghdr *nlh, const struct address *src,
 
 	nlh->nlmsg_type = RTM_GETROUTE;
 	nlh->nlmsg_flags = NLM_F_REQUEST;
-	nlh->nlmsg_seq = time(NULL);
 	rtm->rtm_family = dst->len == 4 ? AF_INET : AF_INET6;
 	rtm->rtm_dst_len = 8 * dst->len;
 	rtm->rtm_tos = dscp << 2;

@@ -7,7 +7,6 @@
 
 #include "context.h"
 #include "message.h"
-#include "number.h"
 #include "options.h"
 #include "util.h"
 
@@ -21,17 +20,16 @@ static const char *put_dev(struct request *req, const struct option *option,
 	return request_put_text(req, option->attr, said->text);
 }
 
-static const char *put_dscp(struct request *req, const struct option *option,
-			    struct said *said)
+static const char *put_outer_dscp(struct request *req,
+				  const struct option *option, struct said *said)
 {
-	unsigned int dscp = BHSEC_DSCP_COPY;
-	uint8_t value;
+	const uint8_t copy = BHSEC_DSCP_COPY;
 
-	if (strcmp(said->text, "copy") != 0 &&
-	    parse_dscp(said->text, said->len, &dscp))
-		return "must be copy, a number from 0 to 63 or one of be, ef, csN, afNN";
-	value = dscp;
-	return request_put(req, option->attr, sizeof(value), &value);
+	if (strcmp(said->text, "copy") == 0)
+		return request_put(req, option->attr, sizeof(copy), &copy);
+	return put_dscp(req, option, said) ?
+	       "must be copy, a number from 0 to 63 or one of be, ef, csN, afNN" :
+	       NULL;
 }
 
 /* Zero, in either family, is what the kernel takes for any. */
@@ -53,7 +51,7 @@ static const struct option options[] = {
 	OPTION_NUMBER("port", BHSEC_A_DEVICE_PORT, 2, 1, UINT16_MAX),
 	{ .word = "dev", .put = put_dev, .attr = BHSEC_A_DEVICE_DEV },
 	OPTION_NUMBER("fwmark", BHSEC_A_DEVICE_FWMARK, 4, 0, UINT32_MAX),
-	{ .word = "dscp", .put = put_dscp, .attr = BHSEC_A_DEVICE_DSCP },
+	{ .word = "dscp", .put = put_outer_dscp, .attr = BHSEC_A_DEVICE_DSCP },
 	OPTION_NAME("df", BHSEC_A_DEVICE_DF, 4, &df_names),
 	{ .word = "local", .put = put_local },
 	OPTION_NUMBER("window", BHSEC_A_DEVICE_WINDOW, 4, 1, BHSEC_WINDOW_MAX),
