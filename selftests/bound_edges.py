@@ -9,9 +9,10 @@ import contextlib
 
 from libbound import *
 from libesp import esp_of
+from libnetlink import attr
+from libxfrm import NLM_F_REPLACE, XFRM_MSG_NEWAE, asked_of
 
-NETLINK_XFRM, NLM_F_REPLACE = 6, 0x100
-XFRM_MSG_NEWAE, XFRMA_REPLAY_VAL = 0x1e, 10
+XFRMA_REPLAY_VAL, GROUP_EXPIRE = 10, 2
 REFUSED_MAX = 32    # what one message says of a device
 TRANSPORT = ("mode transport aead rfc4106(gcm(aes)) "
              f"0x{secrets.token_hex(20)} 128")
@@ -103,9 +104,8 @@ def _():
 
 @case("a policy whose soft limit has passed goes on")
 def _():
-    expiries = a.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_XFRM)
+    expiries = listen(a, GROUP_EXPIRE)
     expiries.settimeout(PATIENCE)
-    expiries.bind((0, 1 << 1))      # XFRMNLGRP_EXPIRE
     a.ip(policy(f"limit time-soft 1 {template()}"))
     wait_for(lambda: prefixes() == 1)
     expiries.recv(1 << 16)
@@ -236,18 +236,8 @@ def _():
 
 def set_back(t):
     """The number that its state has sent last becomes 0, as a daemon could."""
-    ends = b"".join(ipaddress.ip_address(x).packed + bytes(12)
-                    for x in (t.b_outer, t.a_outer))
-    body = (ends[:16] + struct.pack("=4sHBx", t.out.spi.to_bytes(4, "big"),
-                                    socket.AF_INET, socket.IPPROTO_ESP)
-            + ends[16:] + struct.pack("=II", 0, t.reqid)
-            + struct.pack("=HHIII", 16, XFRMA_REPLAY_VAL, 0, 0, 0))
-    with a.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_XFRM,
-                  keep=False) as sock:
-        sock.send(struct.pack("=IHHII", 16 + len(body), XFRM_MSG_NEWAE,
-                              1 | 4 | NLM_F_REPLACE, 1, 0) + body)
-        error, = struct.unpack_from("=i", sock.recv(1 << 16), 16)
-    check_equal(error, 0, "the kernel's answer")
+    asked_of(a, t.b_outer, t.out.spi, XFRM_MSG_NEWAE, NLM_F_REPLACE,
+             attr(XFRMA_REPLAY_VAL, bytes(12)))
 
 
 @case("a state that is set back sends no number twice")

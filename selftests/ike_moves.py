@@ -149,6 +149,8 @@ def replayed(station):
     frames = [frame for frame in capture.stop() if esp_of(frame)]
     move(station, MOVES)
     arrived(station)
+    # by the states of now: those of before may stand until then
+    talk(station, SIZES)
     name = controller.name_of(station)
     before = controller.ns.stats(controller.dev, name)
     sock = station.ns.socket(socket.AF_PACKET, socket.SOCK_RAW, keep=False)

@@ -6,10 +6,10 @@ import errno
 
 from lib import *
 from libnetlink import EVENTS, Genl
+from libxfrm import NETLINK_XFRM
 
 IKE, HAND = 1, 0
 SIZES = 0, 1, 100, 1300
-NETLINK_XFRM = 6
 XFRM_MSG_ACQUIRE, GROUP_ACQUIRE = 0x17, 1
 
 

@@ -3,7 +3,8 @@
 bhsec."""
 
 from lib import *
-from libnetlink import NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR, attr, parse
+from libnetlink import NLM_F_ACK, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, \
+    attr, parse
 
 # linux/xfrm.h
 NETLINK_XFRM = 6
@@ -75,27 +76,40 @@ class Plain:
             check(seen >= 2 * len(SIZES), f"{seen} packets of {spi.hex()}")
 
 
-# Numbers of a state with ESN
+# States, by messages
+
+def ask(ns, kind, payload=b"", flags=NLM_F_ACK):
+    """The payloads that come back, until all is said."""
+    with ns.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_XFRM,
+                   keep=False) as sock:
+        sock.send(struct.pack("=IHHII", 16 + len(payload), kind,
+                              NLM_F_REQUEST | flags, 1, 0) + payload)
+        out = []
+        while True:
+            data = sock.recv(1 << 20)
+            while data:
+                size, kind = struct.unpack_from("=IH", data)
+                body, data = data[16:size], data[(size + 3) & ~3:]
+                if kind == NLMSG_ERROR:
+                    number = -struct.unpack_from("=i", body)[0]
+                    if number:
+                        raise OSError(number, os.strerror(number))
+                if kind in (NLMSG_ERROR, NLMSG_DONE):
+                    return out
+                out.append(body)
+
 
 def asked_of(ns, dst, spi, kind, flags=0, more=b""):
-    """The payload of the answer, a struct xfrm_aevent_id and attributes."""
+    """The same about one state: struct xfrm_aevent_id and attributes."""
     family = family_of(dst)
     message = struct.pack("=16sIHBx24x", socket.inet_pton(family, dst),
                           socket.htonl(spi), family, socket.IPPROTO_ESP) + more
-    with ns.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_XFRM,
-                   keep=False) as sock:
-        sock.send(struct.pack("=IHHII", 16 + len(message), kind,
-                              NLM_F_REQUEST | flags, 1, 0) + message)
-        answer = sock.recv(1 << 16)
-    if struct.unpack_from("=H", answer, 4)[0] == NLMSG_ERROR:
-        error = -struct.unpack_from("=i", answer, 16)[0]
-        check(not error, f"{dst} {spi:#x}: {os.strerror(error)}")
-    return answer[16:]
+    return ask(ns, kind, message, NLM_F_ACK | flags)
 
 
 def replay_of(ns, dst, spi):
     """A struct xfrm_replay_state_esn, as a list."""
-    answer = asked_of(ns, dst, spi, XFRM_MSG_GETAE)
+    answer, = asked_of(ns, dst, spi, XFRM_MSG_GETAE)
     value = dict(parse(answer[AEVENT_SIZE:]))[XFRMA_REPLAY_ESN_VAL]
     return list(struct.unpack(f"={len(value) // 4}I", value))
 
@@ -110,6 +124,6 @@ def set_last_number(ns, dst, spi, number):
     """As if so much had been sent by it."""
     replay = replay_of(ns, dst, spi)
     replay[1], replay[3] = number & 0xffffffff, number >> 32
-    asked_of(ns, dst, spi, XFRM_MSG_NEWAE, NLM_F_REPLACE | NLM_F_ACK,
+    asked_of(ns, dst, spi, XFRM_MSG_NEWAE, NLM_F_REPLACE,
              attr(XFRMA_REPLAY_ESN_VAL,
                   struct.pack(f"={len(replay)}I", *replay)))

@@ -169,12 +169,13 @@ def fails_closed(t):
 # When it is asked for
 
 def cpus_asked(asked):
-    return [cpu_in(message[ACQUIRE_SIZE:]) for message in asked.told()]
+    return [cpu_in(message[ACQUIRE_SIZE:])
+            for message in told(asked, XFRM_MSG_ACQUIRE)]
 
 
 def is_asked(t):
     """Once, of the CPU, by a policy that wants it; traffic goes on meanwhile."""
-    asked = Xfrm(a, GROUP_ACQUIRE)
+    asked = listen(a, GROUP_ACQUIRE)
     goes_by(t, {0: t.own[0], 1: t.out})
     check_equal(cpus_asked(asked), [], "asked for while no policy wants it")
     a.ip(t.near_policy_lines("update").replace(
