@@ -75,6 +75,24 @@ static void audit_unknown(const struct sk_buff *skb,
 		    arrival);
 }
 
+/**
+ * bhsec_door_refuse - datagrams are nobody's
+ * @list: datagrams, linked by their next; data starts at the ESP header; consumed
+ * @arrival: their outer packet
+ *
+ * Context: RCU read lock held, softirqs off.
+ */
+void bhsec_door_refuse(struct sk_buff *list, const struct bhsec_arrival *arrival)
+{
+	struct sk_buff *skb, *next;
+
+	skb_list_walk_safe(list, skb, next) {
+		skb_mark_not_on_list(skb);
+		audit_unknown(skb, arrival);
+		kfree_skb(skb);
+	}
+}
+
 /* RFC 3948 2.3: one byte that only keeps a NAT's mapping alive. */
 static bool is_keepalive(const struct sk_buff *skb)
 {
@@ -87,7 +105,6 @@ static bool is_keepalive(const struct sk_buff *skb)
 static int udp_door(struct sock *sk, struct sk_buff *skb)
 {
 	struct bhsec_arrival arrival;
-	struct sk_buff *next;
 
 	bhsec_early_missed(sk, skb);
 	note_arrival(&arrival, skb, udp_hdr(skb));
@@ -103,12 +120,8 @@ static int udp_door(struct sock *sk, struct sk_buff *skb)
 	 * On our own port there is nobody else it could be for: not IKE with
 	 * its SPI of zero (RFC 3948 2.2), nor what is too short to have one.
 	 */
-	for (; skb; skb = next) {
-		next = skb->next;
-		skb_mark_not_on_list(skb);
-		audit_unknown(skb, &arrival);
-		kfree_skb(skb);
-	}
+	if (skb)
+		bhsec_door_refuse(skb, &arrival);
 	return 0;
 }
 

@@ -21,6 +21,7 @@
 #include <net/xfrm.h>
 
 #include "arrival.h"
+#include "batch_door.h"
 #include "compat.h"
 #include "early.h"
 #include "esp.h"
@@ -57,6 +58,15 @@ struct seen {
 
 static DEFINE_PER_CPU(struct seen[1 << SEEN_BITS], seen);
 
+/* Our own door for a daemon's port looks at nothing that is for our socket. */
+static bool has_hook(struct nf_hook_entries __rcu *const *place)
+{
+	const struct nf_hook_entries *entries = rcu_dereference(*place);
+
+	return entries && (entries->num_hook_entries > 1 ||
+			   entries->hooks[0].hook != bhsec_batch_door);
+}
+
 /* Who would see the datagram on its way? For a generic XDP program GRO rests. */
 static enum bhsec_door listener(const struct sk_buff *skb)
 {
@@ -66,7 +76,7 @@ static enum bhsec_door listener(const struct sk_buff *skb)
 	hooks = skb->protocol == htons(ETH_P_IPV6) ? net->nf.hooks_ipv6 :
 						     net->nf.hooks_ipv4;
 	if (rcu_access_pointer(hooks[NF_INET_PRE_ROUTING]) ||
-	    rcu_access_pointer(hooks[NF_INET_LOCAL_IN]))
+	    has_hook(&hooks[NF_INET_LOCAL_IN]))
 		return BHSEC_DOOR_NETFILTER;
 	if (bhsec_has_ingress(skb->dev))
 		return BHSEC_DOOR_INGRESS;
@@ -411,7 +421,8 @@ int bhsec_early_complete(struct sock *sk, struct sk_buff *skb, int offset)
 }
 
 /**
- * bhsec_early_split - the datagrams that bhsec_early_complete() left in one
+ * bhsec_early_split - the datagrams that bhsec_early_complete() left in one, or
+ * rx-gro-list
  * @skb: data starts at the first's payload
  *
  * A capture may hold the list too.
@@ -426,7 +437,8 @@ struct sk_buff *bhsec_early_split(struct sk_buff *skb)
 	unsigned int head = skb_headlen(skb);
 
 	/* other lists are of one datagram's parts, what fragments brought */
-	if (!(skb_shinfo(skb)->gso_type & SKB_GSO_TUNNEL_REMCSUM)) {
+	if (!(skb_shinfo(skb)->gso_type &
+	      (SKB_GSO_TUNNEL_REMCSUM | SKB_GSO_FRAGLIST))) {
 		skb_mark_not_on_list(skb);
 		return skb;
 	}

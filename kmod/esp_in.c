@@ -492,6 +492,21 @@ static void take(struct bhsec_sa *sa, struct sk_buff *list,
 }
 
 /**
+ * bhsec_esp_takes - is a datagram ours
+ * @skb: the datagram
+ * @spi: its SPI
+ * @arrival: what the door knows of its outer packet
+ *
+ * Context: RCU read lock held, softirqs off.
+ * Return: true if bhsec_esp_in() would consume it.
+ */
+bool bhsec_esp_takes(const struct sk_buff *skb, __be32 spi,
+		     const struct bhsec_arrival *arrival)
+{
+	return taker(skb, spi, arrival);
+}
+
+/**
  * bhsec_esp_in - what every door does with ESP datagrams
  * @list: datagrams, linked by their next; data starts at the ESP header
  * @arrival: what the door knows of the outer packet that they came in

@@ -9,6 +9,7 @@
 #include <linux/string.h>
 #include <net/net_namespace.h>
 
+#include "batch_door.h"
 #include "compat.h"
 #include "device.h"
 #include "sa.h"
@@ -88,6 +89,34 @@ static bool has_interface(struct net *net, u32 if_id)
 	}
 	rcu_read_unlock();
 	return has;
+}
+
+/* The netns has a batch door while it has bindings. */
+static int publish(struct bhsec_binding *binding,
+		   struct netlink_ext_ack *extack)
+{
+	struct bhsec_net *bnet = bhsec_net(binding->net);
+	int err = 0;
+
+	lockdep_assert_held(&bnet->lock);
+	if (list_empty(&bnet->bindings))
+		err = bhsec_batch_door_open(binding->net);
+	if (err)
+		NL_SET_ERR_MSG(extack, "netfilter takes no more hooks");
+	else
+		list_add_rcu(&binding->list, &bnet->bindings);
+	return err;
+}
+
+static void unpublish(struct bhsec_binding *binding)
+{
+	struct bhsec_net *bnet = bhsec_net(binding->net);
+
+	mutex_lock(&bnet->lock);
+	list_del_rcu(&binding->list);
+	if (list_empty(&bnet->bindings))
+		bhsec_batch_door_close(binding->net);
+	mutex_unlock(&bnet->lock);
 }
 
 static int check_if_id(struct net *net, u32 if_id, bool shared,
@@ -193,7 +222,7 @@ struct bhsec_binding *bhsec_binding_make(struct bhsec_device *bdev, u32 if_id,
 	mutex_lock(&bhsec_net(net)->lock);
 	err = check_if_id(net, if_id, shared, bdev->binding, extack);
 	if (!err)
-		list_add_rcu(&binding->list, &bhsec_net(net)->bindings);
+		err = publish(binding, extack);
 	mutex_unlock(&bhsec_net(net)->lock);
 	if (!err)
 		return binding;
@@ -212,9 +241,7 @@ void bhsec_binding_end(struct bhsec_binding *binding)
 	if (!binding)
 		return;
 	lockdep_assert_held(&binding->bdev->lock);
-	mutex_lock(&bhsec_net(binding->net)->lock);
-	list_del_rcu(&binding->list);
-	mutex_unlock(&bhsec_net(binding->net)->lock);
+	unpublish(binding);
 	binding->ended = true;
 	bhsec_news_end(binding);
 	bhsec_states_sweep(binding, true);

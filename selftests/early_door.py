@@ -227,6 +227,17 @@ class Lines(Closer):
         a.ip(self.lines_off)
 
 
+class Bound(Closer):
+    """Closes nothing: a device beside it whose door is for a daemon's port."""
+
+    def on(self):
+        a.ip("link add bh2 type bhsec\n")
+        a.bhsec("set bh2 if-id 7\n")
+
+    def off(self):
+        a.ip("link del bh2\n")
+
+
 AGAIN = f"addr replace {link.a6}/64 dev {dev} nodad\n"
 
 
@@ -488,6 +499,7 @@ CASES = [
      Nft("netfilter", table("ip6", "input", RULES.split("\n", 1)[1]), [6])),
     ("nftables at the device's ingress", passes,
      Nft("ingress", table("netdev", f"ingress device {dev}"))),
+    ("a device that is bound to an if-id", passes, Bound()),
     ("connection tracking", passes, Conntrack()),
     ("a capture", passes, Tap("capture")),
     ("tc at ingress", passes, Tc("ingress")),

@@ -5,7 +5,7 @@
 
 from lib import *
 
-NEEDED = "INET", "IPV6", "XFRM", "NET_UDP_TUNNEL"
+NEEDED = "INET", "IPV6", "NETFILTER", "XFRM", "NET_UDP_TUNNEL"
 KBUILD = f"{SOURCE['kmod']}/../Kbuild"
 
 

@@ -13,8 +13,9 @@ HEAD = """\
 Guest instructions per inner packet, both ends together, one CPU. Inner MTU
 1400, AES-128-GCM where there is a choice (macsec, xfrm, ovpn, bhsec), IPv4.
 Underlay: MTU 1500, {underlay}. Set for all rows, because veth's
-default differs from a NIC's: generic-receive-offload on. No row has any other
-receive setting. "!": packets were lost or sent again."""
+default differs from a NIC's: generic-receive-offload on. "-list" has rx-gro-list
+on besides, no other row any other receive setting. "!": packets were lost or
+sent again."""
 SMP = ("tcp4: packets a second, in multiples of xfrm's on one CPU of the same "
        "run")
 UNDERLAYS = {"plain": "no segmentation offload",

@@ -140,6 +140,12 @@ def bhsec_ike(a, b, encap="udp"):
     esp(a, b, bound_end, bound_end, encap)
 
 
+def bhsec_ike_list(a, b):
+    for end in (a, b):
+        end.ethtool("ul", "rx-gro-list", "on")
+    bhsec_ike(a, b)
+
+
 def bhsec_heard(a, b):
     """With a firewall, which has to see each datagram."""
     for end in (a, b):
@@ -236,6 +242,7 @@ MODES = {
     "bhsec": Mode(bhsec),
     "bhsec-heard": Mode(bhsec_heard),
     "bhsec-ike": Mode(bhsec_ike),
+    "bhsec-ike-list": Mode(bhsec_ike_list),
     "bhsec-esp": Mode(bhsec, encap="esp"),
     "bhsec-ike-esp": Mode(bhsec_ike, encap="esp"),
     "bhsec>xfrm": meeting(bhsec_end, xfrm_end, "udp"),
