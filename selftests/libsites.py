@@ -127,7 +127,7 @@ def end(*sites):
         site.daemon.kill()
         site.ns.ip("xfrm state flush\nxfrm policy flush\n")
         if isinstance(site, Station):
-            site.ns.ip(f"addr flush dev {site.dev}\n")
+            site.ns.ip(f"addr flush dev {site.vips_on or site.dev} scope global\n")
 
 
 def with_values(text, **values):
@@ -212,11 +212,14 @@ table ip nat {{ chain post {{
 
 
 class Station(Site):
-    """Joined to the controller by a link of its own, or to a Nat."""
+    """Joined to the controller by a link of its own, or to a Nat. Its inner
+    addresses are the device's, or vips_on another's."""
 
     def __init__(self, name, controller, identity, kind="bhsec", encap="esp",
-                 more="", child="", group="ecp256", behind=None):
+                 more="", child="", group="ecp256", behind=None,
+                 vips_on=None):
         super().__init__(name, controller.ca, identity, kind)
+        self.vips_on = vips_on
         self.name, self.controller, self.encap = name, controller, encap
         self.inner4 = self.inner6 = None
         self.link = veth((behind or controller).ns, self.ns)
@@ -232,7 +235,8 @@ class Station(Site):
 
     def start(self, version=None, extra=""):
         self.dev = self.dev or device(self.ns, self.kind, self.link.if_b)
-        self.launch(version, f"install_virtual_ip_on = {self.dev}\n{extra}")
+        self.launch(version, "install_virtual_ip_on = "
+                    f"{self.vips_on or self.dev}\n{extra}")
 
     def join(self):
         """Gets its addresses from the controller, and routes by them."""
