@@ -213,11 +213,13 @@ class Daemon(Rooted):
         with self.vici(PATIENCE + 5) as vici:
             vici.ask(command, {**message, "timeout": milliseconds})
 
-    def rekey(self, **which):
-        """ike= or child=, by name; waits until the new one has taken over."""
+    def rekey(self, reauth=False, **which):
+        """ike= or child=, by name; waits until the new one has taken over. One
+        that is asked for while another is under way may be forgotten."""
+        wait_for(self.idle, what=lambda: f"nothing under way: {self.sas()}")
         before = self.generation(**which)
         check(before, f"nothing to rekey: {which}")
-        self.ask("rekey", which)
+        self.ask("rekey", {**which, **({"reauth": "yes"} if reauth else {})})
         wait_for(lambda: self.generation(**which) - before and
                  not self.generation(**which) & before,
                  what=lambda: f"the rekeyed {which}: {self.sas()}")
@@ -231,6 +233,15 @@ class Daemon(Rooted):
                 if sa["state"] == "ESTABLISHED"}
 
     # What it knows
+
+    def idle(self):
+        """No exchange is under way, and nothing ends."""
+        return not any(
+            sa["state"] != "ESTABLISHED" or sa.keys() & {
+                "tasks-queued", "tasks-active", "tasks-passive"} or
+            any(child["state"] not in ("INSTALLED", "REKEYED", "DELETED")
+                for child in sa.get("child-sas", {}).values())
+            for sa in self.sas())
 
     def sas(self, ike=None):
         """IKE_SAs as VICI tells of them, each with its "name"."""
