@@ -22,7 +22,6 @@
  * @tos: DSCP and ECN
  * @encap: BHSEC_ENCAP_*
  * @is_ipv6: outer family
- * @checksum_ok: the UDP checksum was right, or there is none
  * @xfrm_next: xfrm is behind the door, and may have a state for it
  *
  * Behind a door nobody reads the outer header in the packet.
@@ -36,7 +35,6 @@ struct bhsec_arrival {
 	u8 tos;
 	u8 encap;
 	bool is_ipv6;
-	bool checksum_ok;
 	bool xfrm_next;
 };
 
@@ -89,7 +87,6 @@ static inline void bhsec_arrival_note(struct bhsec_arrival *arrival,
 	arrival->encap = uh ? BHSEC_ENCAP_UDP : BHSEC_ENCAP_ESP;
 	arrival->sport = uh ? uh->source : 0;
 	arrival->dport = uh ? uh->dest : 0;
-	arrival->checksum_ok = true;
 	arrival->xfrm_next = false;
 }
 

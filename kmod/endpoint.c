@@ -391,7 +391,7 @@ void bhsec_endpoint_learn(struct bhsec_sa *sa,
 	bool moves = !came_from(peer, old, arrival);
 
 	if (sa->borrowed) {
-		if (moves && arrival->checksum_ok)
+		if (moves)
 			bhsec_bound_mapped(sa, arrival);
 		return;
 	}
@@ -400,7 +400,7 @@ void bhsec_endpoint_learn(struct bhsec_sa *sa,
 		    has_local(settings, arrival->is_ipv6) ||
 		    answers_from(old, arrival))
 		return;
-	if (!arrival->checksum_ok || !is_latest(sa, seq) ||
+	if (!is_latest(sa, seq) ||
 	    !(moves ? is_sound(peer, settings, arrival) :
 		      is_source(peer, settings, arrival)))
 		return;

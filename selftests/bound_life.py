@@ -12,10 +12,29 @@ XFRM_MSG_EXPIRE, XFRM_MSG_MAPPING = 0x18, 0x26
 GROUP_EXPIRE, GROUP_MAPPING = 2, 8
 MOVED_PORT = ESP_PORT + 7
 EF = 46
+UDP = 0     # of encap
 
 a, b, link, made = bound_pair()
 KINDS = first_of_kind(made)
 ears = Ears(a)
+
+
+@case("a peer is where its first state says, also where nothing goes out yet")
+def _():
+    for t in (t for t in KINDS.values() if t.encap == "udp"):
+        sa, reqid = t.new_sa(), 800 + t.family
+        way = f"src {t.b_outer} dst {t.a_outer} proto esp spi {sa.spi:#x}"
+        a.ip(f"xfrm state add {way} reqid {reqid} mode tunnel if_id 42 "
+             f"encap espinudp {MOVED_PORT} {ESP_PORT} 0.0.0.0 "
+             f"{sa.xfrm_cipher()}\n")
+        peer, = wait_for(lambda reqid=reqid: [
+            p for p in a.nl.dump("peer-get", ifname="bh0")
+            if p["reqid"] == reqid])
+        check_equal((peer["encap"], peer["endpoint-addr"],
+                     peer.get("endpoint-port")),
+                    (UDP, ipaddress.ip_address(t.b_outer).packed, MOVED_PORT),
+                    "encapsulation and endpoint")
+        a.ip(f"xfrm state delete {way}\n")
 
 
 @case("a rekey: the new pair is used once it is there, the old one ends")

@@ -44,6 +44,11 @@ def own(spi):
     return as_shown(sa["stats"])
 
 
+def put(setting, value):
+    with open(setting, "w", encoding="ascii") as file:
+        file.write(value)
+
+
 def rx_dropped():
     link_, = json.loads(a.run("ip -j -s link show bh0").stdout)
     return link_["stats64"]["rx"]["dropped"]
@@ -59,6 +64,29 @@ def _():
     check_equal(t.stats()["auth"], sent, "auth of the peer")
     check_equal(own(t.spi_in)["auth"], sent, "auth of the SA")
     check_equal(rx_dropped(), sent, "dropped by the device")
+
+
+@case("what a CPU has counted stays when it goes")
+def _():
+    if len(CPUS) == 1:
+        raise Skip("there is one CPU")
+    udp_sink(b)
+    before = t.stats()["tx_packets"]
+    for cpu in CPUS:
+        os.sched_setaffinity(0, {cpu})
+        with a.socket(socket.AF_INET, socket.SOCK_DGRAM, keep=False) as sock:
+            for _ in range(BURST):
+                sock.sendto(b"x", (t.b_inner4, SINK_PORT))
+    os.sched_setaffinity(0, CPUS)
+    sent = before + BURST * len(CPUS)
+    wait_for(lambda: t.stats()["tx_packets"] == sent, what="packets sent")
+    switch = f"/sys/devices/system/cpu/cpu{CPUS[-1]}/online"
+    try:
+        put(switch, "0")
+        check_equal(t.stats()["tx_packets"], sent, "packets of the peer")
+        check_equal(own(t.spi_out)["tx_packets"], sent, "packets of the SA")
+    finally:
+        put(switch, "1")
 
 
 @case("what SAs have counted stays with their peer while they go")

@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0
 # kernels: oldest newest
 """The flows in a tunnel stay apart for whoever queues its datagrams on this host:
-each has the hash of what is in it. In GTP-U each user is a flow.
+each has the hash of what is in it. In GTP-U each user is a flow. What leaves
+together has each its own class.
 
 Host h is behind a, which has tunnels to b.
 """
 
+import collections
 import contextlib
 
 from libflows import *
@@ -18,6 +20,8 @@ DEFAULT = 1500
 SEGMENT = 300
 # Of each flow in one softirq; not the first of all waits for its end.
 TOGETHER = 8
+# Two of ECN, of one DSCP, and another DSCP.
+CLASSES = 0, 1, 3, 46 << 2
 
 h, a, b = Ns("h"), Ns("a"), Ns("b")
 inside, link = veth(h, a), veth(a, b)
@@ -61,7 +65,11 @@ class Flows:
 
     def packets(self):
         """For each packet that left its hash and what is in it."""
-        return [(number, parts) for number, frame in self.hashes.seen()
+        return [(number, parts) for number, _, parts in self.frames()]
+
+    def frames(self):
+        """And what it is itself."""
+        return [(number, frame, parts) for number, frame in self.hashes.seen()
                 if (parts := pieces(self.t, frame, self.size))]
 
     def wait(self, count):
@@ -175,27 +183,55 @@ def plug(verb):
           + ("limit 1000000" if verb == "add" else "release_indefinite"))
 
 
-def forwarded_at_once(t):
-    """Those of h that come in one softirq: what waits for others leaves with
-    its own flow's."""
+def at_once(t, packets, look):
+    """So many of each of h's packets come in one softirq: look() is shown what
+    becomes of them, and several have left in one packet."""
     wire = LinkWire(inside)
+    order = [packet for packet in packets for _ in range(TOGETHER)]
+
+    def tries():
+        plug("add")
+        try:
+            with Flows(t, len(packets[0])) as flows:
+                for packet in order:
+                    wire.send_ip(packet)
+                plug("change")
+                look(flows, len(order))
+                return any(len(parts) > 1 for _, parts in flows.packets())
+        finally:
+            h.run(f"tc qdisc del dev {inside.if_a} root")
+    wait_for(lambda: tries() or t.encap == "esp",
+             what="several datagrams in one packet")
+
+
+def of_host(t, inner, n=0, tos=0):
+    return udp(behind(t, inner), t.inner("b", inner), 10000 + n, SINK_PORT,
+               bytes(60), tos)
+
+
+def forwarded_at_once(t):
+    """What waits for others leaves with its own flow's."""
     for inner in 4, 6:
-        packets = [udp(behind(t, inner), t.inner("b", inner), 10000 + n,
-                       SINK_PORT, bytes(60)) for n in range(FLOWS)]
-        order = [packets[n] for n in range(FLOWS) for _ in range(TOGETHER)]
-        def tries():
-            plug("add")
-            try:
-                with Flows(t, len(packets[0])) as flows:
-                    for packet in order:
-                        wire.send_ip(packet)
-                    plug("change")
-                    flows.apart(bytes, FLOWS, len(order))
-                    return any(len(parts) > 1 for _, parts in flows.packets())
-            finally:
-                h.run(f"tc qdisc del dev {inside.if_a} root")
-        wait_for(lambda: tries() or t.encap == "esp",
-                 what="several datagrams in one packet")
+        at_once(t, [of_host(t, inner, n) for n in range(FLOWS)],
+                lambda flows, count: flows.apart(bytes, FLOWS, count))
+
+
+def classes_at_once(t):
+    """Those of one flow, whose classes differ."""
+    def look(flows, count):
+        flows.wait(count)
+        seen = collections.Counter(
+            (outer_of(frame).tos, class_of(inner_of(t, part)))
+            for _, frame, parts in flows.frames() for part in parts)
+        check_equal(seen, {(tos, tos): TOGETHER for tos in CLASSES},
+                    "classes outside and inside")
+    for inner in 4, 6:
+        at_once(t, [of_host(t, inner, tos=tos) for tos in CLASSES], look)
+
+
+def class_of(packet):
+    return int.from_bytes(packet[:2], "big") >> (
+        4 if packet[0] >> 4 == 6 else 0) & 0xff
 
 
 udp_sink(b)
@@ -211,6 +247,7 @@ for t in made:
     add_case(f"{name(t)}: GTP-U of one socket, for each user",
              users_of_one_socket, t)
     add_case(f"{name(t)}: those that are forwarded at once", forwarded_at_once, t)
+    add_case(f"{name(t)}: of those the classes", classes_at_once, t)
     add_case(f"{name(t)}: fragments stay together", fragments, t)
 
 main()

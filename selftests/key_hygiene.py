@@ -5,6 +5,7 @@
 refused, and none ever comes out again, in no output, event, dump or log."""
 
 import base64
+import errno
 
 from lib import *
 from libesp import esp_of
@@ -121,12 +122,12 @@ def key_in(data):
     return False
 
 
-def netlink_capture(ns):
-    """All netlink messages of a namespace, its requests too."""
+def netlink_tap(ns, dev):
+    """A device that has all netlink messages of a namespace, its requests too."""
     load = subprocess.run(["modprobe", "nlmon"], check=False)
     check_equal(load.returncode, 0, "modprobe nlmon")
-    ns.ip("link add nlmon0 type nlmon\nlink set nlmon0 up\n")
-    return Capture(ns, "nlmon0")
+    ns.ip(f"link add {dev} type nlmon\nlink set {dev} up\n")
+    return dev
 
 
 def exercise(t):
@@ -165,7 +166,7 @@ def exercise(t):
 def _():
     a.ip("link del bh0\n")
     b.ip("link del bh0\n")
-    capture = netlink_capture(a)
+    capture = Capture(a, netlink_tap(a, "nlmon0"))
     t = new_tunnel()
     kernel_log()
     texts = exercise(t)
@@ -202,6 +203,33 @@ def is_echo(frame):
     """A refusal gives the request back to the process that sent it."""
     return header(frame)[1] == NLMSG_ERROR and not \
         header(frame)[2] & NLM_F_CAPPED
+
+
+def keys_left(tap, spi):
+    """Of the request that names an SPI, what is where its keys were."""
+    number = SETS["sa"]["key"][0]
+    while True:
+        frame = tap.recv(65536)
+        if is_request(frame) and struct.pack("=I", spi) in frame:
+            return [value for at, value in parse(frame[ATTRS_AT:])
+                    if at == number]
+
+
+@case("each key in a request is wiped, whether that is taken or refused")
+def _():
+    """What waits at the tap shares the request's memory."""
+    with a.socket(socket.AF_PACKET, socket.SOCK_RAW, 0, keep=False) as tap:
+        tap.settimeout(PATIENCE)
+        tap.bind((netlink_tap(a, "nlmon1"), ETH_P_ALL))
+        nl = Genl(a)
+        for peer, error in ("b", 0), ("none", errno.ENOENT):
+            spi, both = new_spi(), [new_key("aes-gcm-256") for _ in range(2)]
+            reply, _ = nl.request("sa-add", [
+                ("ifname", "bh0"), ("peer", peer), ("direction", 0),
+                ("spi", spi), ("cipher", 1), *(("key", key) for key in both)])
+            check_equal(reply.errno, error, f"error for peer {peer}")
+            check_equal(keys_left(tap, spi), [bytes(len(key)) for key in both],
+                        "what is left of the keys")
 
 
 @case("the process's own copies: keys never stand in its arguments")

@@ -331,6 +331,30 @@ def _():
     tunnels_work()
 
 
+@case("one port of two devices: with another fwmark it is refused")
+def _():
+    a.ip("link add bh9 type bhsec\n")
+    a.bhsec(f"set bh9 port {BH1_PORT} fwmark 9\n"
+            "peer add bh9 p endpoint 192.0.2.99\n")
+    try:
+        line = Sa().bhsec("bh9", "p", "in")
+        refused = a.bhsec(line, check=False)
+        check_equal(refused.returncode, 1, "exit status")
+        check("a bhsec device with another fwmark has the UDP port"
+              in refused.stderr, refused.stderr)
+        check_equal(a.peer("bh9", "p")["sas"], [], "SAs")
+        a.cli("set", "bh9", "fwmark", 0)
+        a.bhsec(line)
+        # the sockets are the other's, too, and stay as they are
+        refused = a.cli("set", "bh9", "fwmark", 9, check=False)
+        check_equal(refused.returncode, 1, "exit status")
+        check("another fwmark" in refused.stderr, refused.stderr)
+        check_equal(a.device("bh9")["fwmark"], 0, "fwmark")
+    finally:
+        a.ip("link del bh9\n")
+    feed_other.comes()
+
+
 @case("one port of two devices: the last SA gives it back")
 def _():
     a.ip("link add bh9 type bhsec\n")

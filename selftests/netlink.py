@@ -223,7 +223,7 @@ def bad_lists():
 
 @case("lists of prefixes")
 def _():
-    many = [prefix(f"172.16.{n >> 8}.{n & 255}", 32) for n in range(1025)]
+    many = [prefix(f"172.16.{n >> 8}.{n & 255}", 32) for n in range(257)]
     requests = []
     for kind in ("selectors", "local-selectors"):
         for text, value in bad_lists().items():

@@ -293,6 +293,21 @@ def _():
         check_equal(block, other, f"block of {text}")
 
 
+@case("a device that lacks the one that it leaves by says so")
+def _():
+    a.ip("link add bh5 type bhsec\nlink add gone0 type dummy\n")
+    a.bhsec("set bh5 dev gone0\n")
+    check_equal(a.device("bh5")["dev"], "gone0", "dev")
+    a.ip("link del gone0\n")
+    why = "the underlay device is gone"
+    check_equal(a.device("bh5").get("reason"), why, "reason")
+    text = a.cli("show", "bh5").stdout
+    check(f"reason {why}" in " ".join(text.split()), text)
+    a.bhsec("set bh5 dev any\n")
+    check("reason" not in a.device("bh5"), "a reason is left")
+    a.ip("link del bh5\n")
+
+
 @case("show narrows to a device and to a peer")
 def _():
     one = json.loads(a.cli("show", "bh0", "-j").stdout)

@@ -9,6 +9,7 @@ from lib import *
 from libesp import *
 
 LENGTH = {4: 28, 6: 64}
+ON_LINK = "fe80::a7"
 
 a, b = Ns("a"), Ns("b")
 link = veth(a, b)
@@ -128,6 +129,21 @@ def address_goes(t):
     leaves(t, gone)
 
 
+def of_the_link(t):
+    """It would be no source for what a router is to forward."""
+    addr = f"{ON_LINK}/64 dev {link.if_a}"
+    a.ip(f"addr add {addr} nodad\n")
+    try:
+        comes(t, SPARE[6][0])
+        comes(t, ON_LINK)
+        leaves(t, SPARE[6][0])
+        a.cli("peer", "set", t.dev, t.peer, "endpoint", t.endpoint("b"))
+        comes(t, ON_LINK)
+        leaves(t, t.a_outer)
+    finally:
+        a.ip(f"addr del {addr}\n")
+
+
 def moves_too(t):
     """With roam on both are learned by one packet."""
     a.cli("peer", "set", t.dev, t.peer, "roam", "on")
@@ -170,6 +186,9 @@ for t in made:
     add_case(f"{where}: only what is authentic and new moves it", no_proof, t)
     add_case(f"{where}: 'local' stays", by_local, t)
     add_case(f"{where}: an address that goes", address_goes, t)
+    if t.family == 6:
+        add_case(f"{where}: none of a link, for a peer that is elsewhere",
+                 of_the_link, t)
     add_case(f"{where}: with the endpoint, where it roams", moves_too, t)
 
 main()
