@@ -5,7 +5,7 @@
 
 from lib import *
 
-VERBS = ["set", "peer", "sa", "show", "explain", "monitor", "genkey"]
+VERBS = ["set", "peer", "sa", "show", "explain", "doctor", "monitor", "genkey"]
 
 a = Ns("a")
 link = veth(a, Ns("b"))
@@ -59,6 +59,7 @@ sa add d n in
 show
 show d
 explain d s t
+doctor
 monitor
 genkey
 """

@@ -160,13 +160,14 @@ _bhsec_next() {
 	local verb=$1
 
 	case $# in
-	0) echo set peer sa show explain monitor genkey -batch -j --stats --help --version
+	0) echo set peer sa show explain doctor monitor genkey -batch -j --stats \
+		--help --version
 		return ;;
 	esac
 	shift
 	case $verb in
 	set | peer | sa | show | explain) "_bhsec_$verb" "$@" ;;
-	monitor) _bhsec_options '-j --help' "$*" ;;
+	doctor | monitor) _bhsec_options '-j --help' "$*" ;;
 	genkey) [ $# -gt 0 ] || echo $_bhsec_ciphers --spi --help ;;
 	-j | --json) _bhsec_next "$@" ;;
 	--stats) case $#:$1 in
