@@ -133,10 +133,10 @@ _bhsec_sa() {
 # What may follow the words of "show DEVICE peer NAME".
 _bhsec_show() {
 	case $#:$2 in
-	0:*) _bhsec_devices type bhsec; echo -j --stats --openmetrics --help ;;
-	1:*) echo peer -j --stats --openmetrics ;;
+	0:*) _bhsec_devices type bhsec; echo -j --stats --openmetrics --why --help ;;
+	1:*) echo peer -j --stats --openmetrics --why ;;
 	2:peer) _bhsec_peers "$1" ;;
-	*) _bhsec_options '-j --stats --openmetrics' "$*" ;;
+	*) _bhsec_options '-j --stats --openmetrics --why' "$*" ;;
 	esac
 	[ "${!#}" != --stats ] || echo all
 }

@@ -97,11 +97,14 @@ const char help_sa[] =
 const char help_show[] =
 "bhsec show [DEVICE [peer NAME]] [-j] [--stats [all]]: settings, state, counters\n"
 "bhsec show [DEVICE [peer NAME]] --openmetrics: metrics, for Prometheus\n"
+"bhsec show [DEVICE [peer NAME]] --why [-j]: who drops packets now, and why\n"
 "\n"
 "  -j, --json     as JSON, with all counters\n"
 "  --stats        the counters of SAs too; with all, those that are zero as well\n"
 "  --openmetrics  of devices and peers, up or not: a peer is up that has keys, a\n"
 "                 path and was heard, unless it left packets unanswered for 180 s\n"
+"  --why          counts for a second: whose drops have grown, by how much, and\n"
+"                 for each cause a sentence of advice\n"
 "\n"
 "It prints no keys, and without CAP_NET_ADMIN no SPIs, sequence numbers and\n"
 "endpoints; dev, fwmark and a link-local endpoint's link need it where the\n"
@@ -109,6 +112,7 @@ const char help_show[] =
 "\n"
 "Example:\n"
 "  bhsec show bh0 peer bts7 --stats\n"
+"  bhsec show --why\n"
 "  bhsec show --openmetrics | promtool check metrics\n";
 
 const char help_explain[] =
