@@ -203,7 +203,7 @@ def _(a, b, link, t):
 def everything(ns):
     with open("/proc/modules", encoding="ascii") as lines:
         modules = sorted(line.split()[0] for line in lines)
-    return (modules, ns.run("ip -d link; ip route show table all; ip rule; "
+    return (modules, ns.run("ip -d link; ip -4 route show table all; ip rule; "
                             "nft list ruleset; sysctl net.ipv4.conf").stdout,
             ns.cli("show", "bh0").stdout.split("last-received")[0])
 

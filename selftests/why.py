@@ -78,7 +78,8 @@ def _():
 
 @case("a peer that is made anew has all that it counted since")
 def _():
-    send("10.9.0.1")
+    for _ in range(20):
+        send("10.9.0.1")
     old = wait_for(lambda: a.stats("bh0", "idle")["no_key"])
 
     def renew():
