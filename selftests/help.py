@@ -5,7 +5,7 @@
 
 from lib import *
 
-VERBS = ["set", "peer", "sa", "show", "explain", "monitor", "genkey"]
+VERBS = ["set", "peer", "sa", "show", "explain", "doctor", "monitor", "genkey"]
 
 a = Ns("a")
 link = veth(a, Ns("b"))
@@ -59,6 +59,7 @@ sa add d n in
 show
 show d
 explain d s t
+doctor
 monitor
 genkey
 """
@@ -102,7 +103,8 @@ def _():
     a.ip("link add bh0 type bhsec\nlink property add dev bh0 altname to-core-7\n"
          f"link property add dev {link.if_a} altname uplink-7\n")
     a.bhsec("peer add bh0 p7\n" + Sa(spi=0x777).bhsec("bh0", "p7", "in"))
-    check_equal(completed("show\n") - {"-j", "--stats", "--openmetrics", "--help"},
+    check_equal(completed("show\n") - {"-j", "--stats", "--openmetrics", "--why",
+                                       "--help"},
                 {"bh0", "to-core-7"}, "devices")
     check({"bh0", "to-core-7", link.if_a, "uplink-7", "any"}
           <= completed("set to-core-7 dev\n"), "underlay devices")

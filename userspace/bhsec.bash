@@ -133,10 +133,10 @@ _bhsec_sa() {
 # What may follow the words of "show DEVICE peer NAME".
 _bhsec_show() {
 	case $#:$2 in
-	0:*) _bhsec_devices type bhsec; echo -j --stats --openmetrics --help ;;
-	1:*) echo peer -j --stats --openmetrics ;;
+	0:*) _bhsec_devices type bhsec; echo -j --stats --openmetrics --why --help ;;
+	1:*) echo peer -j --stats --openmetrics --why ;;
 	2:peer) _bhsec_peers "$1" ;;
-	*) _bhsec_options '-j --stats --openmetrics' "$*" ;;
+	*) _bhsec_options '-j --stats --openmetrics --why' "$*" ;;
 	esac
 	[ "${!#}" != --stats ] || echo all
 }
@@ -160,13 +160,14 @@ _bhsec_next() {
 	local verb=$1
 
 	case $# in
-	0) echo set peer sa show explain monitor genkey -batch -j --stats --help --version
+	0) echo set peer sa show explain doctor monitor genkey -batch -j --stats \
+		--help --version
 		return ;;
 	esac
 	shift
 	case $verb in
 	set | peer | sa | show | explain) "_bhsec_$verb" "$@" ;;
-	monitor) _bhsec_options '-j --help' "$*" ;;
+	doctor | monitor) _bhsec_options '-j --help' "$*" ;;
 	genkey) [ $# -gt 0 ] || echo $_bhsec_ciphers --spi --help ;;
 	-j | --json) _bhsec_next "$@" ;;
 	--stats) case $#:$1 in

@@ -45,6 +45,7 @@ int context_send(struct context *ctx, struct request *req);
 /* The verbs, one file each; they return the exit status. */
 int run_command(struct context *ctx, struct words *words);
 int cmd_batch(struct context *ctx, struct words *words);
+int cmd_doctor(struct context *ctx, struct words *words);
 int cmd_explain(struct context *ctx, struct words *words);
 int cmd_genkey(struct context *ctx, struct words *words);
 int cmd_monitor(struct context *ctx, struct words *words);

@@ -13,6 +13,7 @@ const char help_all[] =
 "  bhsec sa add|del DEVICE NAME ...    their keys, one per direction\n"
 "  bhsec show [DEVICE [peer NAME]]     everything, and what was counted\n"
 "  bhsec explain DEVICE SRC DST        where a packet would go, or why not\n"
+"  bhsec doctor                        what keeps tunnels from working\n"
 "  bhsec monitor                       events as they happen\n"
 "  bhsec genkey [CIPHER | --spi]       a new random key, or SPI\n"
 "  bhsec -batch FILE|-                 many commands, one a line\n"
@@ -96,11 +97,14 @@ const char help_sa[] =
 const char help_show[] =
 "bhsec show [DEVICE [peer NAME]] [-j] [--stats [all]]: settings, state, counters\n"
 "bhsec show [DEVICE [peer NAME]] --openmetrics: metrics, for Prometheus\n"
+"bhsec show [DEVICE [peer NAME]] --why [-j]: who drops packets now, and why\n"
 "\n"
 "  -j, --json     as JSON, with all counters\n"
 "  --stats        the counters of SAs too; with all, those that are zero as well\n"
 "  --openmetrics  of devices and peers, up or not: a peer is up that has keys, a\n"
 "                 path and was heard, unless it left packets unanswered for 180 s\n"
+"  --why          counts for a second: whose drops have grown, by how much, and\n"
+"                 for each cause a sentence of advice\n"
 "\n"
 "It prints no keys, and without CAP_NET_ADMIN no SPIs, sequence numbers and\n"
 "endpoints; dev, fwmark and a link-local endpoint's link need it where the\n"
@@ -108,6 +112,7 @@ const char help_show[] =
 "\n"
 "Example:\n"
 "  bhsec show bh0 peer bts7 --stats\n"
+"  bhsec show --why\n"
 "  bhsec show --openmetrics | promtool check metrics\n";
 
 const char help_explain[] =
@@ -125,6 +130,18 @@ const char help_explain[] =
 "Example:\n"
 "  bhsec explain bh0 10.1.0.1 10.7.0.1 dscp ef size 1400\n"
 "  bhsec explain bh0 --in 0x1001\n";
+
+const char help_doctor[] =
+"bhsec doctor [-j]: what keeps tunnels from working before their first packet,\n"
+"each in a sentence with the command that helps: the module and its headers,\n"
+"UDP ports, routes, rp_filter, firewall, MTU, clock. Nothing is changed.\n"
+"\n"
+"  -j, --json  as JSON\n"
+"\n"
+"Exit status: 0 nothing found, 1 something found. As root it sees all.\n"
+"\n"
+"Example:\n"
+"  sudo bhsec doctor\n";
 
 const char help_monitor[] =
 "bhsec monitor [-j]: print events as they happen, one a line: bad packets, ends\n"

@@ -4,6 +4,7 @@
 
 extern const char help_all[];
 extern const char help_batch[];
+extern const char help_doctor[];
 extern const char help_genkey[];
 extern const char help_explain[];
 extern const char help_monitor[];

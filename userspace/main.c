@@ -34,6 +34,7 @@ static const struct verb verbs[] = {
 	{ "sa", cmd_sa, help_sa, false },
 	{ "show", cmd_show, help_show, true },
 	{ "explain", cmd_explain, help_explain, true },
+	{ "doctor", cmd_doctor, help_doctor, true },
 	{ "monitor", cmd_monitor, help_monitor, true },
 	{ "genkey", cmd_genkey, help_genkey, false },
 	{ "-batch", cmd_batch, help_batch, true },

@@ -348,6 +348,7 @@ static int find_family(struct nl *nl)
 		return refuse("netlink: %s", strerror(error.code));
 	nl_attrs(records.record[0], attrs, CTRL_ATTR_MAX);
 	nl->family = mnl_attr_get_u16(attrs[CTRL_ATTR_FAMILY_ID]);
+	nl->version = mnl_attr_get_u32(attrs[CTRL_ATTR_VERSION]);
 	nl->events = find_group(attrs[CTRL_ATTR_MCAST_GROUPS],
 				BHSEC_MCGRP_EVENTS);
 	nl->config = find_group(attrs[CTRL_ATTR_MCAST_GROUPS],

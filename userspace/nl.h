@@ -15,6 +15,7 @@ struct request;
  * struct nl - a conversation with the module
  * @socket: one for the life of the process
  * @family: number of the family
+ * @version: of the family, as the module has it
  * @events: number of the group of events, 0 if there is none
  * @config: of that of what is configured
  * @seq: of the last request
@@ -23,6 +24,7 @@ struct request;
 struct nl {
 	struct mnl_socket *socket;
 	uint16_t family;
+	uint32_t version;
 	uint32_t events;
 	uint32_t config;
 	uint32_t seq;

@@ -8,5 +8,7 @@
 
 const char *route_find(const struct address *src, const struct address *dst,
 		       uint8_t dscp, char dev[IF_NAMESIZE]);
+const char *route_find_by(const struct address *dst, uint32_t mark,
+			  const char *oif, char dev[IF_NAMESIZE]);
 
 #endif

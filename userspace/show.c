@@ -65,37 +65,66 @@ static struct nl_error get_sas(struct show *show, uint32_t ifindex,
 	return nl_dump(show->ctx->nl, req, sas);
 }
 
+/* One of many devices may be deleted meanwhile. */
+static int refuse_device(struct show *show, const struct nlmsghdr *device,
+			 struct request *req, const struct nl_error *error)
+{
+	if (error->code == ENODEV && !show->device)
+		return 0;
+	out_flush(&show->out);
+	snprintf(req->subject, sizeof(req->subject), "%s%s%s",
+		 mnl_attr_get_str(nl_find(device, BHSEC_A_DEVICE_IFNAME)),
+		 show->peer ? ": peer " : "", show->peer ? show->peer : "");
+	return refusal(show->ctx->nl, req, error);
+}
+
 static int show_device(struct show *show, const struct nlmsghdr *nlh)
 {
-	const struct nlattr *attrs[BHSEC_A_DEVICE_MAX + 1];
 	struct nl_records peers = {}, sas = {};
 	struct nl_error error;
 	struct request req;
 	uint32_t ifindex;
-	int status = 0;
+	int status;
 
-	nl_attrs(nlh, attrs, BHSEC_A_DEVICE_MAX);
-	ifindex = number_of(attrs[BHSEC_A_DEVICE_IFINDEX]);
+	ifindex = number_of(nl_find(nlh, BHSEC_A_DEVICE_IFINDEX));
 	error = get_peers(show, ifindex, &peers, &req);
 	if (!error.code)
 		error = get_sas(show, ifindex, &sas, &req);
-	if (!error.code) {
+	if (!error.code)
 		status = join_and_print(show, nlh, &peers, &sas);
-	} else if (error.code != ENODEV || show->device) {
-		/* one of many devices may be deleted meanwhile */
-		out_flush(&show->out);
-		snprintf(req.subject, sizeof(req.subject), "%s%s%s",
-			 mnl_attr_get_str(attrs[BHSEC_A_DEVICE_IFNAME]),
-			 show->peer ? ": peer " : "",
-			 show->peer ? show->peer : "");
-		status = refusal(show->ctx->nl, &req, &error);
-	}
+	else
+		status = refuse_device(show, nlh, &req, &error);
 	nl_records_free(&peers);
 	nl_records_free(&sas);
 	return status;
 }
 
-static int get_devices(struct show *show, struct nl_records *devices)
+/**
+ * show_get_peers - ask for the peers of a device
+ * @show: what is asked for
+ * @device: its message
+ * @peers: gets them, none of a device that has gone
+ *
+ * Return: 0, or the exit status after a sentence.
+ */
+int show_get_peers(struct show *show, const struct nlmsghdr *device,
+		   struct nl_records *peers)
+{
+	uint32_t ifindex = number_of(nl_find(device, BHSEC_A_DEVICE_IFINDEX));
+	struct request req;
+	struct nl_error error = get_peers(show, ifindex, peers, &req);
+
+	return error.code ? refuse_device(show, device, &req, &error) : 0;
+}
+
+/**
+ * show_get_devices - ask for the devices
+ * @show: what is asked for
+ * @devices: gets them
+ *
+ * Return: 0, or the exit status after a sentence.
+ */
+int show_get_devices(struct show *show, struct nl_records *devices)
 {
 	struct context *ctx = show->ctx;
 	struct nl_error error;
@@ -146,7 +175,7 @@ static int show_all(struct show *show)
 
 	if (!context_connect(show->ctx))
 		return EXIT_REFUSED;
-	status = get_devices(show, &devices);
+	status = show_get_devices(show, &devices);
 	if (!status) {
 		message_progress_end();
 		out_array(&show->out, NULL);
@@ -173,6 +202,8 @@ static bool take_flag(struct show *show, struct words *words)
 		show->out.json = true;
 	else if (words_take_if(words, "--openmetrics"))
 		show->openmetrics = true;
+	else if (words_take_if(words, "--why"))
+		show->why = true;
 	else if (!take_stats(words, &show->stats))
 		return false;
 	return true;
@@ -209,7 +240,7 @@ static int take_show_end(const struct show *show, struct words *words)
 }
 
 /**
- * cmd_show - bhsec show [DEVICE [peer NAME]] [-j] [--stats [all]] [--openmetrics]
+ * cmd_show - bhsec show [DEVICE [peer NAME]] [FLAG...]
  * @ctx: the process
  * @words: what follows the verb
  *
@@ -236,6 +267,10 @@ int cmd_show(struct context *ctx, struct words *words)
 		return status;
 	if (show.openmetrics && (show.out.json || show.stats))
 		return misuse("show: --openmetrics goes with neither -j nor --stats");
+	if (show.why && (show.openmetrics || show.stats))
+		return misuse("show: --why goes with neither --openmetrics nor --stats");
 	out_wrap(&show.out);
-	return show_all(&show);
+	if (!show.why)
+		return show_all(&show);
+	return context_connect(ctx) ? show_why(&show) : EXIT_REFUSED;
 }

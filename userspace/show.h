@@ -23,6 +23,7 @@
  * @identities: those that it named
  * @openmetrics: the result is metrics
  * @metrics: these
+ * @why: the result is whose drops grow
  * @out: the result
  */
 struct show {
@@ -36,9 +37,14 @@ struct show {
 	struct identities identities;
 	bool openmetrics;
 	struct metrics metrics;
+	bool why;
 	struct output out;
 };
 
+int show_get_devices(struct show *show, struct nl_records *devices);
+int show_get_peers(struct show *show, const struct nlmsghdr *device,
+		   struct nl_records *peers);
+int show_why(struct show *show);
 bool is_told(const struct show *show, const struct nlattr *counter);
 void print_stats(struct show *show, const struct nlattr *nest,
 		 unsigned int indent);
