@@ -25,6 +25,7 @@ VM := selftests/vm
 units := lib/systemd/system
 files := bin/bhsec \
 	share/man/man8/bhsec.8 \
+	share/man/man5/bhsec.conf.5 \
 	share/bash-completion/completions/bhsec \
 	include/linux/bhsec.h \
 	share/bhsec/bhsec.yaml \
@@ -64,6 +65,8 @@ install:
 install-tool:
 	install -D -m 755 userspace/bhsec $(prefix)/bin/bhsec
 	install -D -m 644 userspace/bhsec.8 $(prefix)/share/man/man8/bhsec.8
+	install -D -m 644 userspace/bhsec.conf.5 \
+		$(prefix)/share/man/man5/bhsec.conf.5
 	install -D -m 644 userspace/bhsec.bash \
 		$(prefix)/share/bash-completion/completions/bhsec
 	install -D -m 644 kmod/uapi/bhsec.h $(prefix)/include/linux/bhsec.h

@@ -110,15 +110,16 @@ def captured(t):
     with Arrivals(t) as arrivals:
         seen = Capture(a, link.if_a, outgoing=False)
         as_a_batch(t, arrivals)
-        frames = seen.stop()
-        check(max(map(len, frames)) > 2 * PAYLOAD, "the capture saw no batch")
-        _, esps = arrivals.sealed()
-        seen = Capture(a, link.if_a, outgoing=False)
-        before = t.stats()
-        arrivals.send(esps)
-        wait_counted(t.stats, before, BATCH)
-        heard = b"".join(seen.stop())
-        check(all(esp in heard for esp in esps), "what was captured has changed")
+        wait_for(lambda: max(map(len, list(seen.frames)), default=0)
+                 > 2 * PAYLOAD, what="a batch that the capture has")
+        inners, esps = arrivals.sealed()
+        all_delivered(t, inners, lambda: arrivals.send(esps))
+
+        def all_heard():
+            heard = b"".join(list(seen.frames))
+            return all(esp in heard for esp in esps)
+        wait_for(all_heard, what="what was sent, as it was sent")
+        seen.stop()
 
 
 def in_its_midst(t):

@@ -5,7 +5,8 @@
 
 from lib import *
 
-VERBS = ["set", "peer", "sa", "show", "explain", "doctor", "monitor", "genkey"]
+VERBS = ["set", "peer", "sa", "apply", "up", "reload", "down", "check", "show",
+         "explain", "doctor", "monitor", "genkey"]
 
 a = Ns("a")
 link = veth(a, Ns("b"))
@@ -56,6 +57,11 @@ peer
 peer add d n
 sa
 sa add d n in
+apply x
+up
+reload
+down
+check
 show
 show d
 explain d s t

@@ -155,18 +155,38 @@ _bhsec_explain() {
 	esac
 }
 
+# Devices with a file, and files where these may stand.
+_bhsec_configured() {
+	local file
+
+	for file in /etc/bhsec/*.conf; do
+		[ ! -e "$file" ] || basename "$file" .conf
+	done
+}
+
+# What may follow the words of "up DEVICE".
+_bhsec_named() {
+	case $# in
+	0) _bhsec_configured; echo --dry-run --help ;;
+	*) _bhsec_options --dry-run "$*" ;;
+	esac
+}
+
 # What may follow the words before the cursor.
 _bhsec_next() {
 	local verb=$1
 
 	case $# in
-	0) echo set peer sa show explain doctor monitor genkey -batch -j --stats \
-		--help --version
+	0) echo set peer sa apply up reload down check show explain doctor monitor
+		echo genkey -batch -j --stats --help --version
 		return ;;
 	esac
 	shift
 	case $verb in
 	set | peer | sa | show | explain) "_bhsec_$verb" "$@" ;;
+	apply) _bhsec_options '--dry-run --help' "$*" ;;
+	up | reload | down) _bhsec_named "$@" ;;
+	check) [ $# -gt 0 ] || { _bhsec_configured; echo --help; } ;;
 	doctor | monitor) _bhsec_options '-j --help' "$*" ;;
 	genkey) [ $# -gt 0 ] || echo $_bhsec_ciphers --spi --help ;;
 	-j | --json) _bhsec_next "$@" ;;
@@ -201,7 +221,7 @@ _bhsec() {
 	local before=("${joined[@]:1:${#joined[@]} - 2}")
 
 	case ${joined[-2]} in
-	key-file | -batch | --batch)
+	key-file | -batch | --batch | apply)
 		mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 	*)
 		mapfile -t COMPREPLY < <(compgen -W "$(_bhsec_next "${before[@]}")" \

@@ -44,14 +44,19 @@ int context_send(struct context *ctx, struct request *req);
 
 /* The verbs, one file each; they return the exit status. */
 int run_command(struct context *ctx, struct words *words);
+int cmd_apply(struct context *ctx, struct words *words);
 int cmd_batch(struct context *ctx, struct words *words);
+int cmd_check(struct context *ctx, struct words *words);
 int cmd_doctor(struct context *ctx, struct words *words);
+int cmd_down(struct context *ctx, struct words *words);
 int cmd_explain(struct context *ctx, struct words *words);
 int cmd_genkey(struct context *ctx, struct words *words);
 int cmd_monitor(struct context *ctx, struct words *words);
 int cmd_peer(struct context *ctx, struct words *words);
+int cmd_reload(struct context *ctx, struct words *words);
 int cmd_sa(struct context *ctx, struct words *words);
 int cmd_set(struct context *ctx, struct words *words);
 int cmd_show(struct context *ctx, struct words *words);
+int cmd_up(struct context *ctx, struct words *words);
 
 #endif

@@ -11,6 +11,8 @@ const char help_all[] =
 "  bhsec set DEVICE OPTION...          change its settings\n"
 "  bhsec peer add|set|del DEVICE NAME  its remote sites\n"
 "  bhsec sa add|del DEVICE NAME ...    their keys, one per direction\n"
+"  bhsec apply FILE|DIRECTORY          devices and IKE peers by their files\n"
+"  bhsec up|reload|down|check DEVICE   that for /etc/bhsec/DEVICE.conf\n"
 "  bhsec show [DEVICE [peer NAME]]     everything, and what was counted\n"
 "  bhsec explain DEVICE SRC DST        where a packet would go, or why not\n"
 "  bhsec doctor                        what keeps tunnels from working\n"
@@ -93,6 +95,49 @@ const char help_sa[] =
 "Example:\n"
 "  bhsec genkey > bts7.key\n"
 "  bhsec sa add bh0 bts7 in spi 0x1001 cipher aes-gcm-256 key-file bts7.key\n";
+
+const char help_apply[] =
+"bhsec apply FILE|DIRECTORY [--dry-run]: make a device, its addresses, routes and\n"
+"strongSwan's connections what DEVICE.conf says, or what each *.conf says. What\n"
+"does not differ is not touched; with a mistake, or if part of it fails, nothing\n"
+"is changed. See bhsec.conf(5).\n"
+"\n"
+"  --dry-run  print the difference and change nothing\n"
+"\n"
+"Example:\n"
+"  bhsec apply /etc/bhsec --dry-run\n";
+
+const char help_up[] =
+"bhsec up DEVICE [--dry-run]: apply /etc/bhsec/DEVICE.conf\n"
+"\n"
+"  --dry-run  print the difference and change nothing\n"
+"\n"
+"Example:\n"
+"  bhsec up bh0\n";
+
+const char help_reload[] =
+"bhsec reload DEVICE [--dry-run]: apply /etc/bhsec/DEVICE.conf, and have the IKE\n"
+"daemon read certificates, keys and lists of revoked ones anew\n"
+"\n"
+"  --dry-run  print the difference and change nothing\n"
+"\n"
+"Example:\n"
+"  bhsec reload bh0\n";
+
+const char help_down[] =
+"bhsec down DEVICE [--dry-run]: delete a device, what strongSwan was told of it\n"
+"and the SAs with its peers\n"
+"\n"
+"  --dry-run  print the difference and change nothing\n"
+"\n"
+"Example:\n"
+"  bhsec down bh0\n";
+
+const char help_check[] =
+"bhsec check DEVICE|FILE|DIRECTORY: tell all mistakes of its files, if any\n"
+"\n"
+"Example:\n"
+"  bhsec check bh0\n";
 
 const char help_show[] =
 "bhsec show [DEVICE [peer NAME]] [-j] [--stats [all]]: settings, state, counters\n"

@@ -137,6 +137,21 @@ static void sort_attrs(const void *payload, size_t len,
 }
 
 /**
+ * nl_attrs_behind - sort the attributes behind the header of a family by type
+ * @nlh: the message
+ * @header: length of the header
+ * @attrs: gets them, from 0 to @max
+ * @max: the highest type
+ */
+void nl_attrs_behind(const struct nlmsghdr *nlh, size_t header,
+		     const struct nlattr **attrs, unsigned int max)
+{
+	sort_attrs(mnl_nlmsg_get_payload_offset(nlh, header),
+		   mnl_nlmsg_get_payload_len(nlh) - MNL_ALIGN(header), attrs,
+		   max);
+}
+
+/**
  * nl_attrs - sort the attributes of a message by type
  * @nlh: the message
  * @attrs: gets them, from 0 to @max
@@ -145,8 +160,7 @@ static void sort_attrs(const void *payload, size_t len,
 void nl_attrs(const struct nlmsghdr *nlh, const struct nlattr **attrs,
 	      unsigned int max)
 {
-	sort_attrs(mnl_nlmsg_get_payload_offset(nlh, GENL_HDRLEN),
-		   mnl_nlmsg_get_payload_len(nlh) - GENL_HDRLEN, attrs, max);
+	nl_attrs_behind(nlh, GENL_HDRLEN, attrs, max);
 }
 
 /**
@@ -261,7 +275,7 @@ static struct nl_error transact(struct nl *nl, struct request *req, int flags,
 
 	if (!nlh->nlmsg_type)
 		nlh->nlmsg_type = nl->family;
-	nlh->nlmsg_flags = NLM_F_REQUEST | flags;
+	nlh->nlmsg_flags |= NLM_F_REQUEST | flags;
 	nlh->nlmsg_seq = ++nl->seq;
 	if (mnl_socket_sendto(nl->socket, nlh, nlh->nlmsg_len) < 0)
 		error.code = errno;
@@ -366,12 +380,7 @@ static void set_options(struct nl *nl)
 	mnl_socket_setsockopt(nl->socket, NETLINK_CAP_ACK, &on, sizeof(on));
 }
 
-/**
- * nl_open - begin a conversation with the module
- *
- * Return: for nl_close(), or NULL after a sentence about the reason.
- */
-struct nl *nl_open(void)
+static struct nl *open_bus(int bus)
 {
 	struct nl *nl = calloc(1, sizeof(*nl));
 
@@ -379,14 +388,43 @@ struct nl *nl_open(void)
 		refuse("out of memory");
 		return NULL;
 	}
-	nl->socket = mnl_socket_open2(NETLINK_GENERIC, SOCK_CLOEXEC);
+	nl->socket = mnl_socket_open2(bus, SOCK_CLOEXEC);
 	if (!nl->socket) {
 		refuse("netlink: %s", strerror(errno));
 		free(nl);
 		return NULL;
 	}
 	set_options(nl);
-	if (find_family(nl)) {
+	return nl;
+}
+
+/**
+ * nl_open_route - begin a conversation about links, addresses and routes
+ *
+ * Return: for nl_close(), or NULL after a sentence about the reason.
+ */
+struct nl *nl_open_route(void)
+{
+	struct nl *nl = open_bus(NETLINK_ROUTE);
+	int on = 1;
+
+	/* what is asked for of one device comes of that one alone */
+	if (nl)
+		mnl_socket_setsockopt(nl->socket, NETLINK_GET_STRICT_CHK, &on,
+				      sizeof(on));
+	return nl;
+}
+
+/**
+ * nl_open - begin a conversation with the module
+ *
+ * Return: for nl_close(), or NULL after a sentence about the reason.
+ */
+struct nl *nl_open(void)
+{
+	struct nl *nl = open_bus(NETLINK_GENERIC);
+
+	if (nl && find_family(nl)) {
 		nl_close(nl);
 		return NULL;
 	}

@@ -61,6 +61,7 @@ struct nl_records {
 };
 
 struct nl *nl_open(void);
+struct nl *nl_open_route(void);
 void nl_close(struct nl *nl);
 bool nl_is_up(struct nl *nl, const char *ifname);
 struct nl_error nl_do(struct nl *nl, struct request *req,
@@ -69,6 +70,8 @@ struct nl_error nl_dump(struct nl *nl, struct request *req,
 			struct nl_records *records);
 void nl_records_free(struct nl_records *records);
 const struct nlattr *nl_find(const struct nlmsghdr *nlh, uint16_t type);
+void nl_attrs_behind(const struct nlmsghdr *nlh, size_t header,
+		     const struct nlattr **attrs, unsigned int max);
 void nl_attrs(const struct nlmsghdr *nlh, const struct nlattr **attrs,
 	      unsigned int max);
 void nl_nested(const struct nlattr *nest, const struct nlattr **attrs,

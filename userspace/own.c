@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Files of bhsec's own among those of swanctl. They hold secrets, and are there
+ * whole or not at all.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "message.h"
+#include "own.h"
+
+static int failed(const char *path)
+{
+	return refuse("%s: %s", path, strerror(errno));
+}
+
+/* All of an open file as a string, or NULL. */
+static char *read_text(int fd)
+{
+	struct stat stat;
+	ssize_t len;
+	char *text;
+
+	if (fstat(fd, &stat) < 0)
+		return NULL;
+	text = malloc(stat.st_size + 1);
+	if (!text)
+		return NULL;
+	len = read(fd, text, stat.st_size);
+	if (len < 0) {
+		free(text);
+		return NULL;
+	}
+	text[len] = '\0';
+	return text;
+}
+
+static char *read_file(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char *text;
+
+	if (fd < 0)
+		return NULL;
+	text = read_text(fd);
+	close(fd);
+	return text;
+}
+
+static char *read_target(const char *path)
+{
+	char target[PATH_MAX];
+	ssize_t len = readlink(path, target, sizeof(target) - 1);
+
+	if (len < 0)
+		return NULL;
+	target[len] = '\0';
+	return strdup(target);
+}
+
+/**
+ * own_read - find out what a file says
+ * @own: with its path
+ *
+ * Return: 0, also if there is none, or the exit status after a sentence.
+ */
+int own_read(struct own *own)
+{
+	own->had = own->is_link ? read_target(own->path) : read_file(own->path);
+	return own->had || errno == ENOENT ? 0 : failed(own->path);
+}
+
+/**
+ * own_differs - is a file to say something else
+ * @own: as it was read
+ * @text: what it is to say, NULL if it is not to be there
+ *
+ * Return: whether it is.
+ */
+bool own_differs(const struct own *own, const char *text)
+{
+	return !own->had != !text || (text && strcmp(own->had, text) != 0);
+}
+
+static bool write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	size_t len = strlen(text);
+	bool done;
+
+	if (fd < 0)
+		return false;
+	done = write(fd, text, len) == (ssize_t)len && fsync(fd) == 0;
+	return close(fd) == 0 && done;
+}
+
+/**
+ * own_put - have a file say something
+ * @own: the file
+ * @text: what it is to say, NULL for none
+ *
+ * Return: 0, or the exit status after a sentence.
+ */
+int own_put(const struct own *own, const char *text)
+{
+	char path[PATH_MAX + 8];
+	bool done;
+
+	if (!text)
+		return unlink(own->path) == 0 || errno == ENOENT ? 0 :
+		       failed(own->path);
+	/* swanctl reads no file of this name among its *.conf */
+	snprintf(path, sizeof(path), "%s.new", own->path);
+	unlink(path);
+	done = own->is_link ? symlink(text, path) == 0 : write_file(path, text);
+	if (done && rename(path, own->path) == 0)
+		return 0;
+	failed(own->path);
+	unlink(path);
+	return EXIT_REFUSED;
+}
+
+/**
+ * own_free - forget what a file said
+ * @own: the file
+ */
+void own_free(struct own *own)
+{
+	if (own->had)
+		explicit_bzero(own->had, strlen(own->had));
+	free(own->had);
+	own->had = NULL;
+}
