@@ -13,6 +13,7 @@ GROUP_EXPIRE, GROUP_MAPPING = 2, 8
 MOVED_PORT = ESP_PORT + 7
 EF = 46
 UDP = 0     # of encap
+REFUSED_REQID = 900
 
 a, b, link, made = bound_pair()
 KINDS = first_of_kind(made)
@@ -262,6 +263,29 @@ def held_up(ns, dev):
     return meanwhile(lambda: nl.do("dev-set", ifname=dev, window=4096))
 
 
+@case("an SPI that was refused is given again at once: it is refused no more")
+def _():
+    way = f"src {link.a4} dst {link.b4} proto esp spi"
+    key = f"aead rfc4106(gcm(aes)) 0x{secrets.token_hex(20)} 128"
+    spis = {new_spi() for _ in range(16)}
+
+    def add(spi, mode):
+        return (f"xfrm state add {way} {spi:#x} reqid {REFUSED_REQID} if_id 42 "
+                f"mode {mode} {key}\n")
+
+    def end(spi):
+        return f"xfrm state delete {way} {spi:#x}\n"
+
+    a.ip("".join(add(spi, "transport") for spi in spis))
+    wait_for(lambda: {spi for spi, _ in not_taken(a)} == spis)
+    with held_up(a, "bh0"):
+        a.ip("".join(end(spi) + add(spi, "tunnel") for spi in spis))
+    wait_for(lambda: {sa["spi"] for sa in a.nl.dump("sa-get", ifname="bh0")}
+             >= spis)
+    check_equal(not_taken(a), set(), "refused")
+    a.ip("".join(map(end, spis)))
+
+
 @case("rekeyed in one instant, again and again, under traffic: nothing is lost")
 def _():
     for t in KINDS.values():
@@ -323,14 +347,16 @@ def _():
         their_out, their_in = reversed(t.state_lines().splitlines())
         theirs = f"{their_out}\n{their_in}\n"
         b.ip(with_ports(theirs, "update", MOVED_PORT, ESP_PORT))
+        begin = time.monotonic()
         t.works()
         t.works()
         seen = told(mappings, XFRM_MSG_MAPPING)
         mappings.close()
-        check_equal(len(seen), 1, "messages within a second")
+        most = 1 + int(time.monotonic() - begin)
+        check(1 <= len(seen) <= most, f"{len(seen)} messages, not 1 to {most}")
         check(struct.pack(">H", MOVED_PORT) in seen[0], "the port is not in it")
         check_equal([event["spi"] for event in ears.of("mapping")],
-                    [t.in_.spi], "events")
+                    [t.in_.spi] * len(seen), "events")
         mine = t.near_state_lines(in_=False) + t.near_state_lines(out=False)
         a.ip(with_ports(mine, "update", ESP_PORT, MOVED_PORT))
         wait_for(lambda: t.adopted()["endpoint-port"] == MOVED_PORT)
