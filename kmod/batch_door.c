@@ -44,33 +44,6 @@ static bool is_batch(const struct sk_buff *skb)
 	       ip_hdr(skb)->protocol == IPPROTO_UDP;
 }
 
-static __be32 spi_of(const struct sk_buff *skb, unsigned int offset)
-{
-	const __be32 *spi;
-	__be32 copy;
-
-	spi = skb_header_pointer(skb, offset, sizeof(copy), &copy);
-	return spi ? *spi : 0;
-}
-
-/* Where IKE, or what another state has, is among them the socket parts them. */
-static bool all_are_ours(const struct sk_buff *skb, unsigned int offset,
-			 const struct bhsec_arrival *arrival)
-{
-	__be32 spi = spi_of(skb, offset), last = spi;
-	const struct sk_buff *next;
-
-	if (!bhsec_esp_takes(skb, spi, arrival))
-		return false;
-	skb_walk_frags(skb, next) {
-		spi = spi_of(next, 0);
-		if (spi != last && !bhsec_esp_takes(next, spi, arrival))
-			return false;
-		last = spi;
-	}
-	return true;
-}
-
 static struct sock *socket_of(const struct sk_buff *skb, const struct udphdr *uh)
 {
 	struct net *net = dev_net(skb->dev);
@@ -117,7 +90,8 @@ unsigned int bhsec_batch_door(void *priv, struct sk_buff *skb,
 		return NF_ACCEPT;
 	bhsec_arrival_note(&arrival, skb, udp_hdr(skb), skb->dev->ifindex);
 	arrival.xfrm_next = true;
-	if (!all_are_ours(skb, offset, &arrival) ||
+	/* where IKE, or what another state has, is among them the socket parts them */
+	if (!bhsec_esp_takes(skb, offset, &arrival) ||
 	    !is_daemons(skb, udp_hdr(skb)))
 		return NF_ACCEPT;
 	__skb_pull(skb, offset);

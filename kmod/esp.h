@@ -49,7 +49,7 @@ static inline void bhsec_scrub(struct sk_buff *skb)
 unsigned int bhsec_esp_out(struct bhsec_sa *sa, struct bhsec_segments *segments,
 			   const struct bhsec_inner *inner,
 			   const struct bhsec_outer *outer);
-bool bhsec_esp_takes(const struct sk_buff *skb, __be32 spi,
+bool bhsec_esp_takes(const struct sk_buff *skb, unsigned int offset,
 		     const struct bhsec_arrival *arrival);
 struct sk_buff *bhsec_esp_in(struct sk_buff *list,
 			     const struct bhsec_arrival *arrival);

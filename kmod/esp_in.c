@@ -346,9 +346,10 @@ static inline __be32 header_word(const struct sk_buff *skb, unsigned int offset)
 	return word ? *word : 0;
 }
 
-static __be32 spi_of(const struct sk_buff *skb)
+/* @offset: of the ESP header. */
+static __be32 spi_of(const struct sk_buff *skb, unsigned int offset)
 {
-	return header_word(skb, offsetof(struct ip_esp_hdr, spi));
+	return header_word(skb, offset + offsetof(struct ip_esp_hdr, spi));
 }
 
 static u32 seq_of(const struct sk_buff *skb)
@@ -492,18 +493,30 @@ static void take(struct bhsec_sa *sa, struct sk_buff *list,
 }
 
 /**
- * bhsec_esp_takes - is a datagram ours
- * @skb: the datagram
- * @spi: its SPI
- * @arrival: what the door knows of its outer packet
+ * bhsec_esp_takes - are all datagrams of a batch ours
+ * @skb: the first, the others are its list of fragments
+ * @offset: where the ESP header of the first begins; those of the others are at
+ *	their beginnings
+ * @arrival: what the door knows of the outer packet that they came in
  *
  * Context: RCU read lock held, softirqs off.
- * Return: true if bhsec_esp_in() would consume it.
+ * Return: true if bhsec_esp_in() would consume each.
  */
-bool bhsec_esp_takes(const struct sk_buff *skb, __be32 spi,
+bool bhsec_esp_takes(const struct sk_buff *skb, unsigned int offset,
 		     const struct bhsec_arrival *arrival)
 {
-	return taker(skb, spi, arrival);
+	__be32 spi = spi_of(skb, offset), last = spi;
+	const struct sk_buff *next;
+
+	if (!taker(skb, spi, arrival))
+		return false;
+	skb_walk_frags(skb, next) {
+		spi = spi_of(next, 0);
+		if (spi != last && !taker(next, spi, arrival))
+			return false;
+		last = spi;
+	}
+	return true;
 }
 
 /**
@@ -521,7 +534,7 @@ struct sk_buff *bhsec_esp_in(struct sk_buff *list,
 	struct bhsec_sa *sa;
 	__be32 spi, next;
 
-	next = spi_of(list);
+	next = spi_of(list, 0);
 	while (list) {
 		spi = next;
 		sa = taker(list, spi, arrival);
@@ -533,7 +546,7 @@ struct sk_buff *bhsec_esp_in(struct sk_buff *list,
 			end = &list->next;
 			list = list->next;
 			if (list)
-				next = spi_of(list);
+				next = spi_of(list, 0);
 		} while (list && next == spi);
 		*end = NULL;
 		if (sa)

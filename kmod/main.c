@@ -22,7 +22,7 @@
  * DOC: Locks
  *
  * From the outside in: rtnl, bhsec_device.lock, bhsec_net.lock, the locks of
- * the tables, which for states and policies are xfrm's.
+ * the tables, which for states and policies are xfrm's, and netfilter's.
  *
  * bhsec_sa.replay_lock and bhsec_event_limit.lock are taken by packets with
  * softirqs off and have nothing inside. So is the lock of a borrowed state; it

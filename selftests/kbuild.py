@@ -5,7 +5,8 @@
 
 from lib import *
 
-NEEDED = "INET", "IPV6", "NETFILTER", "XFRM", "NET_UDP_TUNNEL"
+NEEDED = ("INET", "IPV6", "NETFILTER", "XFRM", "NET_UDP_TUNNEL",
+          "NF_SOCKET_IPV4", "NF_SOCKET_IPV6")
 KBUILD = f"{SOURCE['kmod']}/../Kbuild"
 
 
@@ -28,6 +29,12 @@ def _():
         lines = said("MODULES", *(set(NEEDED) - {option}))
         check(len(lines) == 1 and f"a kernel with CONFIG_{option}." in lines[0],
               f"without {option}: {lines}")
+
+
+@case("with one of two that each will do")
+def _():
+    others = [option.replace("SOCKET", "TPROXY") for option in NEEDED]
+    check_equal(said("MODULES", *others), [], "a kernel with the other")
 
 
 @case("where no kernel is configured nothing is refused")
