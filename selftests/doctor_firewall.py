@@ -57,6 +57,13 @@ def _(a, b, link, t):
         healed(a, only(a, "firewall", "bh0: nftables drops UDP to port 4500"))
 
 
+@hosts("what is known of one peer says nothing of the next")
+def _(a, b, link, t):
+    a.bhsec(f"peer set bh0 b endpoint {t.b_outer}:4501\npeer add bh0 z\n")
+    rules(a, OPEN + f"ip saddr {t.b_outer} udp sport 4500 drop; }}")
+    check_equal(doctor(a), {}, "nobody there has port 4500")
+
+
 @hosts("IP protocol 50, where a peer has it")
 def _(a, b, link, t):
     rules(a, OPEN + "meta l4proto esp drop; }")

@@ -33,25 +33,31 @@ const char *parse_address(const char *text, size_t len, struct address *addr)
 	return "not an IPv4 or IPv6 address";
 }
 
-static bool has_host_bits(const struct prefix *prefix)
+/**
+ * network_of - a prefix without the bits of a host
+ * @prefix: an address and its length
+ *
+ * Return: the prefix.
+ */
+struct prefix network_of(const struct prefix *prefix)
 {
+	struct prefix network = *prefix;
 	unsigned int bit;
 
 	for (bit = prefix->len; bit < prefix->addr.len * 8U; bit++)
-		if (prefix->addr.bytes[bit / 8] & (0x80 >> bit % 8))
-			return true;
-	return false;
+		network.addr.bytes[bit / 8] &= ~(0x80 >> bit % 8);
+	return network;
 }
 
 /**
- * parse_prefix - ADDR/LENGTH, or ADDR for all of its bits
+ * parse_interface - ADDR/LENGTH as a device has it, or ADDR for all of its bits
  * @text: need not end with a zero
  * @len: its length
- * @prefix: the result
+ * @prefix: the result, host bits and all
  *
  * Return: NULL, or what is wrong.
  */
-const char *parse_prefix(const char *text, size_t len, struct prefix *prefix)
+const char *parse_interface(const char *text, size_t len, struct prefix *prefix)
 {
 	const char *slash = memchr(text, '/', len);
 	const char *reason;
@@ -70,7 +76,27 @@ const char *parse_prefix(const char *text, size_t len, struct prefix *prefix)
 				"a prefix length is a number from 0 to 128";
 		prefix->len = bits;
 	}
-	return has_host_bits(prefix) ? "host bits are set" : NULL;
+	return NULL;
+}
+
+/**
+ * parse_prefix - ADDR/LENGTH, or ADDR for all of its bits
+ * @text: need not end with a zero
+ * @len: its length
+ * @prefix: the result
+ *
+ * Return: NULL, or what is wrong.
+ */
+const char *parse_prefix(const char *text, size_t len, struct prefix *prefix)
+{
+	const char *reason = parse_interface(text, len, prefix);
+	struct prefix network;
+
+	if (reason)
+		return reason;
+	network = network_of(prefix);
+	return memcmp(network.addr.bytes, prefix->addr.bytes,
+		      prefix->addr.len) != 0 ? "host bits are set" : NULL;
 }
 
 static const char *parse_port(const char *text, size_t len, uint16_t *port)

@@ -31,10 +31,13 @@ struct prefix {
 
 /* Parsers return NULL, or what is wrong. */
 const char *parse_address(const char *text, size_t len, struct address *addr);
+const char *parse_interface(const char *text, size_t len,
+			    struct prefix *prefix);
 const char *parse_prefix(const char *text, size_t len, struct prefix *prefix);
 const char *parse_endpoint(const char *text, struct address *addr,
 			   uint16_t *port, char dev[DEVICE_NAME_SIZE]);
 
+struct prefix network_of(const struct prefix *prefix);
 const char *format_address(const void *bytes, size_t len,
 			   char text[ADDRESS_TEXT]);
 const char *format_prefix(const void *bytes, size_t len, unsigned int bits,

@@ -60,8 +60,7 @@ static int take_words(struct words *words, const char *verb, const char *what,
 
 static int open_route(struct jobs *jobs)
 {
-	jobs->route = nl_open_route();
-	return jobs->route ? 0 : EXIT_REFUSED;
+	return context_connect_route(jobs->ctx) ? 0 : EXIT_REFUSED;
 }
 
 /* Makes or tells what files say that were read. */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "change.h"
+#include "link.h"
 #include "message.h"
 #include "nl.h"
 #include "request.h"

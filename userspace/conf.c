@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "array.h"
 #include "conf.h"
 #include "message.h"
 #include "words.h"
@@ -147,13 +148,11 @@ static void *section_values(struct conf *conf, const struct section *section)
 		return &conf->device;
 	if (section == &sections[IDENTITY])
 		return &conf->identity;
-	if (conf->count == conf->room) {
-		conf->room = conf->room ? 2 * conf->room : 16;
-		grown = reallocarray(conf->peers, conf->room, sizeof(*grown));
-		if (!grown)
-			return NULL;
-		conf->peers = grown;
-	}
+	grown = array_with_room(conf->peers, conf->count, &conf->room,
+				sizeof(*grown));
+	if (!grown)
+		return NULL;
+	conf->peers = grown;
 	return memset(&conf->peers[conf->count++], 0, sizeof(*conf->peers));
 }
 
@@ -415,6 +414,22 @@ static bool read_sites(void *data, const char *path)
 }
 
 /**
+ * conf_is_name - can a name be part of that of a section in swanctl's files
+ * @name: need not end with a zero
+ * @len: its length
+ * @max: how long it may be
+ *
+ * Return: whether it can; a dot would end the section's.
+ */
+bool conf_is_name(const char *name, size_t len, size_t max)
+{
+	static const char allowed[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+
+	return len && len <= max && strspn(name, allowed) >= len;
+}
+
+/**
  * conf_device_objection - what is wrong with a device's name
  * @name: need not end with a zero
  * @len: its length
@@ -423,13 +438,8 @@ static bool read_sites(void *data, const char *path)
  */
 const char *conf_device_objection(const char *name, size_t len)
 {
-	static const char allowed[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
-
-	/* a dot would end the name of a section in swanctl's files */
-	if (!len || len >= IF_NAMESIZE || strspn(name, allowed) < len)
-		return "a device's name has 1 to 15 of A-Z a-z 0-9 _ -";
-	return NULL;
+	return conf_is_name(name, len, IF_NAMESIZE - 1) ? NULL :
+	       "a device's name has 1 to 15 of A-Z a-z 0-9 _ -";
 }
 
 /* A file has the name of its device before what it ends with. */

@@ -87,6 +87,7 @@ struct conf {
 typedef bool conf_fn(void *data, const char *path);
 
 bool conf_read(struct conf *conf, const char *path);
+bool conf_is_name(const char *name, size_t len, size_t max);
 const char *conf_device_objection(const char *name, size_t len);
 void conf_free(struct conf *conf);
 void mistake(struct conf *conf, const struct value *at, const char *format,

@@ -35,6 +35,19 @@ bool context_connect(struct context *ctx)
 }
 
 /**
+ * context_connect_route - have a conversation about links, addresses and routes
+ * @ctx: the process
+ *
+ * Return: whether there is one; if not, a sentence was said.
+ */
+bool context_connect_route(struct context *ctx)
+{
+	if (!ctx->route)
+		ctx->route = nl_open_route();
+	return ctx->route;
+}
+
+/**
  * context_send - have a request done
  * @ctx: the process
  * @req: the request

@@ -27,6 +27,7 @@ enum stats {
  * @in_batch: the command is a line of a batch
  * @batch_on_stdin: the batch comes from standard input
  * @nl: NULL until a command needs it
+ * @route: about links, addresses and routes, NULL until then
  * @buffer: for the request of a command
  */
 struct context {
@@ -35,11 +36,13 @@ struct context {
 	bool in_batch;
 	bool batch_on_stdin;
 	struct nl *nl;
+	struct nl *route;
 	uint32_t buffer[REQUEST_SIZE / sizeof(uint32_t)];
 };
 
 bool take_stats(struct words *words, enum stats *stats);
 bool context_connect(struct context *ctx);
+bool context_connect_route(struct context *ctx);
 int context_send(struct context *ctx, struct request *req);
 
 /* The verbs, one file each; they return the exit status. */

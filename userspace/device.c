@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "device.h"
+#include "link.h"
 #include "message.h"
 #include "nl.h"
 #include "request.h"
@@ -22,15 +24,12 @@
  */
 bool nets_add(struct nets *nets, const struct net *net)
 {
-	struct net *grown;
+	struct net *grown = array_with_room(nets->net, nets->count, &nets->room,
+					    sizeof(*grown));
 
-	if (nets->count == nets->room) {
-		nets->room = nets->room ? 2 * nets->room : 16;
-		grown = reallocarray(nets->net, nets->room, sizeof(*grown));
-		if (!grown)
-			return false;
-		nets->net = grown;
-	}
+	if (!grown)
+		return false;
+	nets->net = grown;
 	nets->net[nets->count++] = *net;
 	return true;
 }
@@ -96,23 +95,6 @@ static int failed(const char *name, const struct nl_error *error)
 {
 	return refuse("%s: %s", name, *error->sentence ? error->sentence :
 		      strerror(error->code));
-}
-
-/**
- * rtnl_request - begin a request about links, addresses or routes
- * @req: the request
- * @buffer: becomes the message
- * @type: RTM_*
- * @header: what its family begins with
- * @len: length of @header
- */
-void rtnl_request(struct request *req, uint32_t buffer[64], uint16_t type,
-		  const void *header, size_t len)
-{
-	memset(req, 0, sizeof(*req));
-	req->nlh = mnl_nlmsg_put_header(buffer);
-	req->nlh->nlmsg_type = type;
-	memcpy(mnl_nlmsg_put_extra_header(req->nlh, len), header, len);
 }
 
 static const struct nlattr *info_of(const struct nlattr **attrs, uint16_t type)

@@ -19,7 +19,6 @@
 #define PORT_DEFAULT 4500
 
 struct nl;
-struct request;
 
 /**
  * struct net - an address of a device, or a route to it
@@ -68,8 +67,6 @@ struct device {
 bool nets_add(struct nets *nets, const struct net *net);
 void nets_sort(struct nets *nets);
 int nets_compare(const struct net *a, const struct net *b);
-void rtnl_request(struct request *req, uint32_t buffer[64], uint16_t type,
-		  const void *header, size_t len);
 void device_free(struct device *device);
 int device_read(struct nl *route, struct nl *nl, const char *name,
 		struct device *device);

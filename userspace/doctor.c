@@ -125,6 +125,24 @@ unsigned int tunnel_port(const struct tunnel *tunnel)
 	return number_of(tunnel->attrs[BHSEC_A_DEVICE_PORT]);
 }
 
+/**
+ * row_endpoint - where a peer is
+ * @row: the peer
+ * @addr: gets its address
+ *
+ * Return: whether that is known.
+ */
+bool row_endpoint(const struct row *row, struct address *addr)
+{
+	const struct nlattr *attr = nl_find(row->nlh, BHSEC_A_PEER_ENDPOINT_ADDR);
+
+	if (!attr)
+		return false;
+	addr->len = mnl_attr_get_payload_len(attr);
+	memcpy(addr->bytes, mnl_attr_get_payload(attr), addr->len);
+	return true;
+}
+
 static bool dump_of(struct doctor *doctor, uint8_t command, uint16_t attr,
 		    uint32_t ifindex, struct nl_records *records)
 {
@@ -146,7 +164,7 @@ static void add_tunnel(struct doctor *doctor, const struct nlmsghdr *nlh)
 	nl_attrs(nlh, tunnel->attrs, BHSEC_A_DEVICE_MAX);
 	tunnel->name = mnl_attr_get_str(tunnel->attrs[BHSEC_A_DEVICE_IFNAME]);
 	ifindex = number_of(tunnel->attrs[BHSEC_A_DEVICE_IFINDEX]);
-	if (!link_find(ifindex, &tunnel->link))
+	if (!link_find(doctor->ctx->route, ifindex, &tunnel->link))
 		return;
 	if (tunnel->link.is_elsewhere) {
 		remark("doctor: %s was not looked at: its underlay is another network namespace",
@@ -220,7 +238,8 @@ static int look(struct doctor *doctor)
 
 	if (!doctor_module(doctor))
 		return 0;
-	if (!context_connect(doctor->ctx))
+	if (!context_connect(doctor->ctx) ||
+	    !context_connect_route(doctor->ctx))
 		return EXIT_REFUSED;
 	status = take_devices(doctor);
 	for (i = 0; i < ARRAY_SIZE(checks) && !status; i++)

@@ -60,6 +60,7 @@ bool doctor_read(const char *path, char *line, size_t size);
 
 bool tunnel_is_bound(const struct tunnel *tunnel);
 unsigned int tunnel_port(const struct tunnel *tunnel);
+bool row_endpoint(const struct row *row, struct address *addr);
 
 /* What is looked at, a room each. */
 bool doctor_module(struct doctor *doctor);

@@ -55,7 +55,7 @@ static char *ask(const char *const *argv)
 	char *said;
 	size_t len;
 
-	switch (program_run(argv, &said, &len)) {
+	switch (program_run(argv, STDOUT_FILENO, &said, &len)) {
 	case PROGRAM_ABSENT:
 		remark("doctor: the firewall's rules were not looked at: there is no %s",
 		       argv[0]);
@@ -104,14 +104,15 @@ static struct json_object *ask_legacy(const char *names, const char *program,
 	return ruleset;
 }
 
-static void name_device(const struct tunnel *tunnel, struct datagram *datagram)
+static void name_device(struct nl *route, const struct tunnel *tunnel,
+			struct datagram *datagram)
 {
 	const struct nlattr *mark = tunnel->attrs[BHSEC_A_DEVICE_FWMARK];
 	const struct nlattr *dev = tunnel->attrs[BHSEC_A_DEVICE_DEV];
 	static const uint8_t link_local[] = { 0xfe, 0x80 };
 
 	if (memcmp(datagram->far.bytes, link_local, sizeof(link_local)) != 0)
-		route_find_by(&datagram->far, mark ? number_of(mark) : 0,
+		route_find_by(route, &datagram->far, mark ? number_of(mark) : 0,
 			      dev ? mnl_attr_get_str(dev) : NULL, datagram->dev);
 }
 
@@ -130,18 +131,13 @@ static void put_ports(const struct tunnel *tunnel, const struct row *row,
 	datagram->dport = datagram->inbound ? here : there;
 }
 
-static void put_far(const struct tunnel *tunnel, const struct row *row,
-		    struct datagram *datagram)
+static void put_far(struct nl *route, const struct tunnel *tunnel,
+		    const struct row *row, struct datagram *datagram)
 {
-	const struct nlattr *addr = nl_find(row->nlh, BHSEC_A_PEER_ENDPOINT_ADDR);
-
-	if (!addr)
+	if (!row_endpoint(row, &datagram->far))
 		return;
-	datagram->far.len = mnl_attr_get_payload_len(addr);
-	memcpy(datagram->far.bytes, mnl_attr_get_payload(addr),
-	       datagram->far.len);
 	datagram->is_ipv6 = datagram->far.len == 16;
-	name_device(tunnel, datagram);
+	name_device(route, tunnel, datagram);
 }
 
 static void tell(struct doctor *doctor, const struct tunnel *tunnel,
@@ -204,15 +200,18 @@ static void check_peers(struct doctor *doctor, const struct tunnel *tunnel,
 			const struct firewall *firewall, struct datagram datagram)
 {
 	const struct row *row;
+	struct datagram one;
 	size_t i;
 
 	for (i = 0; i < tunnel->rows.count; i++) {
 		row = &tunnel->rows.row[i];
 		if (protocol_of(row) != datagram.protocol)
 			continue;
-		put_far(tunnel, row, &datagram);
-		put_ports(tunnel, row, &datagram);
-		if (check(doctor, tunnel, firewall, &datagram))
+		/* what is known of one says nothing of the next */
+		one = datagram;
+		put_far(doctor->ctx->route, tunnel, row, &one);
+		put_ports(tunnel, row, &one);
+		if (check(doctor, tunnel, firewall, &one))
 			return;
 	}
 	if (tunnel->rows.count || datagram.protocol != IPPROTO_UDP)

@@ -52,8 +52,9 @@ static void find_installed(struct installed *installed)
 	static const char *const modinfo[] = { "modinfo", "bhsec", NULL };
 	char *end;
 
-	installed->is_known = program_run(modinfo, &installed->text,
-					  &installed->len) != PROGRAM_ABSENT;
+	installed->is_known = program_run(modinfo, STDOUT_FILENO,
+					  &installed->text, &installed->len) !=
+			      PROGRAM_ABSENT;
 	if (!installed->is_known)
 		remark("doctor: the installed module was not looked at: there is no modinfo");
 	for (end = installed->text; end && (end = strchr(end, '\n')); end++)

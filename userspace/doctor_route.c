@@ -31,17 +31,6 @@ struct lost {
 	const char *peer;
 };
 
-static bool take_endpoint(const struct row *row, struct address *addr)
-{
-	const struct nlattr *attr = nl_find(row->nlh, BHSEC_A_PEER_ENDPOINT_ADDR);
-
-	if (!attr)
-		return false;
-	addr->len = mnl_attr_get_payload_len(attr);
-	memcpy(addr->bytes, mnl_attr_get_payload(attr), addr->len);
-	return true;
-}
-
 static const char *text_of(const struct address *addr, char text[ADDRESS_TEXT])
 {
 	return format_address(addr->bytes, addr->len, text);
@@ -75,7 +64,7 @@ static void check_endpoints(struct doctor *doctor, const struct tunnel *tunnel)
 
 	for (i = 0; i < tunnel->rows.count; i++) {
 		row = &tunnel->rows.row[i];
-		if (take_endpoint(row, &addr) &&
+		if (row_endpoint(row, &addr) &&
 		    !number_of(nl_find(row->nlh, BHSEC_A_PEER_MTU)))
 			lose(&lost, text_of(&addr, text), row->name);
 	}
@@ -103,8 +92,8 @@ static bool take_inside(const struct nlattr *prefix, struct address *addr)
 	return len;
 }
 
-static void find_lost(const struct tunnel *tunnel, const struct row *row,
-		      struct lost *lost)
+static void find_lost(struct nl *route, const struct tunnel *tunnel,
+		      const struct row *row, struct lost *lost)
 {
 	const struct nlattr *list = nl_find(row->nlh, BHSEC_A_PEER_SELECTORS);
 	const struct nlattr *prefix;
@@ -115,7 +104,7 @@ static void find_lost(const struct tunnel *tunnel, const struct row *row,
 		return;
 	mnl_attr_for_each_nested(prefix, list) {
 		if (!take_inside(prefix, &addr) ||
-		    (route_find_by(&addr, 0, NULL, dev) &&
+		    (route_find_by(route, &addr, 0, NULL, dev) &&
 		     strcmp(dev, tunnel->name) == 0))
 			continue;
 		lose(lost, attr_prefix(prefix, text), row->name);
@@ -132,7 +121,8 @@ static void check_selectors(struct doctor *doctor, const struct tunnel *tunnel)
 	if (!tunnel->link.is_up || tunnel->link.master)
 		return;
 	for (i = 0; i < tunnel->rows.count; i++)
-		find_lost(tunnel, &tunnel->rows.row[i], &lost);
+		find_lost(doctor->ctx->route, tunnel, &tunnel->rows.row[i],
+			  &lost);
 	if (!lost.count)
 		return;
 	doctor_say(doctor, "selectors",
@@ -172,18 +162,19 @@ static bool is_strict(const char *dev)
  * What an IPv4 peer sends comes by the device that its packets leave by; who
  * filters asks by neither mark nor device. A VRF is asked in its own table.
  */
-static bool is_filtered(const struct tunnel *tunnel, const struct address *addr,
-			char out[IF_NAMESIZE], char back[IF_NAMESIZE])
+static bool is_filtered(struct nl *route, const struct tunnel *tunnel,
+			const struct address *addr, char out[IF_NAMESIZE],
+			char back[IF_NAMESIZE])
 {
 	const struct nlattr *mark = tunnel->attrs[BHSEC_A_DEVICE_FWMARK];
 	const struct nlattr *dev = tunnel->attrs[BHSEC_A_DEVICE_DEV];
 	const char *oif = dev ? mnl_attr_get_str(dev) : NULL;
 
 	if (addr->len != 4 ||
-	    !route_find_by(addr, mark ? number_of(mark) : 0, oif, out) ||
+	    !route_find_by(route, addr, mark ? number_of(mark) : 0, oif, out) ||
 	    (oif && strcmp(oif, out) != 0))
 		return false;
-	if (!route_find_by(addr, 0, NULL, back))
+	if (!route_find_by(route, addr, 0, NULL, back))
 		snprintf(back, IF_NAMESIZE, "none");
 	return strcmp(out, back) != 0 && is_strict(out);
 }
@@ -197,8 +188,8 @@ static void check_filter(struct doctor *doctor, const struct tunnel *tunnel)
 
 	for (i = 0; i < tunnel->rows.count; i++) {
 		row = &tunnel->rows.row[i];
-		if (!take_endpoint(row, &addr) ||
-		    !is_filtered(tunnel, &addr, out, back))
+		if (!row_endpoint(row, &addr) ||
+		    !is_filtered(doctor->ctx->route, tunnel, &addr, out, back))
 			continue;
 		doctor_say(doctor, "rp_filter",
 			   "%s: %s will refuse what comes from %s, where peer %s is, for its rp_filter is strict and the host's route there leads by %s",

@@ -17,12 +17,14 @@
 
 /**
  * struct packet - what is asked about
+ * @route: conversation about routes
  * @device: of the tunnel
  * @src: its source
  * @dst: its destination
  * @words: both, as the user wrote them
  */
 struct packet {
+	struct nl *route;
 	char *device;
 	struct address src;
 	struct address dst;
@@ -93,7 +95,7 @@ static void print_route(struct output *out, const struct packet *packet,
 	char dev[IF_NAMESIZE];
 	const char *found;
 
-	found = route_find(&packet->src, &packet->dst,
+	found = route_find(packet->route, &packet->src, &packet->dst,
 			   dscp ? number_of(dscp) : 0, dev);
 	out_line(out, 1);
 	if (found)
@@ -184,8 +186,9 @@ static int explain_out(struct context *ctx, struct words *words, char *device)
 	status = take_packet(words, &req, &packet);
 	if (status)
 		return status;
-	if (!context_connect(ctx))
+	if (!context_connect(ctx) || !context_connect_route(ctx))
 		return EXIT_REFUSED;
+	packet.route = ctx->route;
 	error = nl_do(ctx->nl, &req, &reply);
 	if (error.code)
 		status = refusal(ctx->nl, &req, &error);

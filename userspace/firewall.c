@@ -42,15 +42,6 @@ struct walk {
 	unsigned int depth;
 };
 
-static struct json_object *get(struct json_object *object, const char *key)
-{
-	struct json_object *value = NULL;
-
-	if (json_object_is_type(object, json_type_object))
-		json_object_object_get_ex(object, key, &value);
-	return value;
-}
-
 static bool has(struct json_object *object, const char *key)
 {
 	return json_object_is_type(object, json_type_object) &&
@@ -70,7 +61,8 @@ static enum verdict walk_chain(struct walk *walk, const char *chain);
 /* Of what a rule or an element of a verdict map says. */
 static enum verdict follow(struct walk *walk, struct json_object *verdict)
 {
-	struct json_object *to = get(verdict, "jump") ?: get(verdict, "goto");
+	struct json_object *to = firewall_get(verdict, "jump") ?:
+				 firewall_get(verdict, "goto");
 	enum verdict result;
 
 	if (has(verdict, "accept"))
@@ -106,7 +98,8 @@ static enum match match_element(const struct walk *walk, struct json_object *key
 /* A verdict map: the element that is the datagram's decides. */
 static enum verdict follow_map(struct walk *walk, struct json_object *map)
 {
-	struct json_object *set = get(get(map, "data"), "set"), *pair;
+	struct json_object *set = firewall_get(firewall_get(map, "data"), "set");
+	struct json_object *pair;
 	enum match match;
 	size_t i;
 
@@ -116,7 +109,7 @@ static enum verdict follow_map(struct walk *walk, struct json_object *map)
 		pair = json_object_array_get_idx(set, i);
 		if (!json_object_is_type(pair, json_type_array))
 			return UNSURE;
-		match = match_element(walk, get(map, "key"),
+		match = match_element(walk, firewall_get(map, "key"),
 				      json_object_array_get_idx(pair, 0));
 		if (match == MATCH_YES)
 			return follow(walk, json_object_array_get_idx(pair, 1));
@@ -144,7 +137,7 @@ static enum verdict follow_rule(struct walk *walk, struct json_object *exprs,
 	if (*match == MATCH_NO || !expr)
 		return GOES_ON;
 	if (has(expr, "vmap"))
-		return follow_map(walk, get(expr, "vmap"));
+		return follow_map(walk, firewall_get(expr, "vmap"));
 	return follow(walk, expr);
 }
 
@@ -171,8 +164,9 @@ static enum verdict walk_chain(struct walk *walk, const char *chain)
 	size_t i;
 
 	for (i = 0; i < json_object_array_length(walk->ruleset); i++) {
-		rule = get(json_object_array_get_idx(walk->ruleset, i), "rule");
-		exprs = get(rule, "expr");
+		rule = firewall_get(json_object_array_get_idx(walk->ruleset, i),
+				    "rule");
+		exprs = firewall_get(rule, "expr");
 		if (!json_object_is_type(exprs, json_type_array) ||
 		    !is_in(walk, rule, chain))
 			continue;
@@ -238,7 +232,8 @@ bool firewall_drops(struct json_object *ruleset, const struct datagram *datagram
 	size_t i;
 
 	for (i = 0; i < json_object_array_length(ruleset); i++) {
-		found = get(json_object_array_get_idx(ruleset, i), "chain");
+		found = firewall_get(json_object_array_get_idx(ruleset, i),
+				     "chain");
 		if (!has(found, "hook") || !is_on_way(found, datagram) ||
 		    !chain_drops(ruleset, found, datagram))
 			continue;

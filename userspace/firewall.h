@@ -53,6 +53,7 @@ struct chain {
 	const char *name;
 };
 
+struct json_object *firewall_get(struct json_object *object, const char *key);
 const char *firewall_text(struct json_object *object, const char *key);
 enum match firewall_match(struct json_object *expr,
 			  const struct datagram *datagram);

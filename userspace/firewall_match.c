@@ -35,6 +35,23 @@ static enum match inverted(enum match match)
 }
 
 /**
+ * firewall_get - a member of an object
+ * @object: the object, or NULL
+ * @key: its key
+ *
+ * Return: the member, NULL if there is none.
+ */
+struct json_object *firewall_get(struct json_object *object, const char *key)
+{
+	struct json_object *value;
+
+	if (!json_object_is_type(object, json_type_object) ||
+	    !json_object_object_get_ex(object, key, &value))
+		return NULL;
+	return value;
+}
+
+/**
  * firewall_text - a string of an object
  * @object: the object, or NULL
  * @key: its key
@@ -43,22 +60,7 @@ static enum match inverted(enum match match)
  */
 const char *firewall_text(struct json_object *object, const char *key)
 {
-	struct json_object *value;
-
-	if (!json_object_is_type(object, json_type_object) ||
-	    !json_object_object_get_ex(object, key, &value))
-		return "";
-	return json_object_get_string(value) ?: "";
-}
-
-static struct json_object *member(struct json_object *object, const char *key)
-{
-	struct json_object *value;
-
-	if (!json_object_is_type(object, json_type_object) ||
-	    !json_object_object_get_ex(object, key, &value))
-		return NULL;
-	return value;
+	return json_object_get_string(firewall_get(object, key)) ?: "";
 }
 
 static bool know_protocol(const struct datagram *datagram, struct known *known)
@@ -167,15 +169,15 @@ static enum match know_payload(struct json_object *payload,
 static enum match know_left(struct json_object *left,
 			    const struct datagram *datagram, struct known *known)
 {
-	struct json_object *meta = member(left, "meta");
-	struct json_object *payload = member(left, "payload");
+	struct json_object *meta = firewall_get(left, "meta");
+	struct json_object *payload = firewall_get(left, "payload");
 
 	if (meta)
 		return know_meta(firewall_text(meta, "key"), datagram, known) ?
 		       MATCH_YES : MATCH_MAYBE;
 	if (payload)
 		return know_payload(payload, datagram, known);
-	if (strcmp(firewall_text(member(left, "ct"), "key"), "state") != 0)
+	if (strcmp(firewall_text(firewall_get(left, "ct"), "key"), "state") != 0)
 		return MATCH_MAYBE;
 	known->text = "new";
 	return MATCH_YES;
@@ -233,7 +235,7 @@ static enum match equals_prefix(struct json_object *object,
 
 	if (!known->addr || parse_address(text, strlen(text), &prefix.addr))
 		return MATCH_MAYBE;
-	prefix.len = json_object_get_int(member(object, "len"));
+	prefix.len = json_object_get_int(firewall_get(object, "len"));
 	return match_of(is_inside(known->addr, &prefix));
 }
 
@@ -262,14 +264,14 @@ static enum match equals(struct json_object *right, const struct known *known)
 	default:
 		break;
 	}
-	if (member(right, "set"))
-		return equals(member(right, "set"), known);
-	if (member(right, "range"))
-		return equals_range(member(right, "range"), known);
-	if (member(right, "prefix"))
-		return equals_prefix(member(right, "prefix"), known);
-	if (member(right, "elem"))
-		return equals(member(member(right, "elem"), "val"), known);
+	if (firewall_get(right, "set"))
+		return equals(firewall_get(right, "set"), known);
+	if (firewall_get(right, "range"))
+		return equals_range(firewall_get(right, "range"), known);
+	if (firewall_get(right, "prefix"))
+		return equals_prefix(firewall_get(right, "prefix"), known);
+	if (firewall_get(right, "elem"))
+		return equals(firewall_get(firewall_get(right, "elem"), "val"), known);
 	return MATCH_MAYBE;
 }
 
@@ -277,13 +279,13 @@ static enum match match_sides(struct json_object *match,
 			      const struct datagram *datagram)
 {
 	struct known known = { .number = -1 };
-	enum match left = know_left(member(match, "left"), datagram, &known);
+	enum match left = know_left(firewall_get(match, "left"), datagram, &known);
 	const char *op = firewall_text(match, "op");
 	enum match right;
 
 	if (left != MATCH_YES)
 		return left;
-	right = equals(member(match, "right"), &known);
+	right = equals(firewall_get(match, "right"), &known);
 	if (strcmp(op, "==") == 0 || strcmp(op, "in") == 0)
 		return right;
 	return strcmp(op, "!=") == 0 ? inverted(right) : MATCH_MAYBE;
@@ -304,8 +306,8 @@ enum match firewall_match(struct json_object *expr,
 		"drop", "reject", "return", "continue", "jump", "goto", "vmap",
 	};
 
-	if (member(expr, "match"))
-		return match_sides(member(expr, "match"), datagram);
+	if (firewall_get(expr, "match"))
+		return match_sides(firewall_get(expr, "match"), datagram);
 	json_object_object_foreach(expr, key, value) {
 		(void)value;
 		return is_of(key, always, ARRAY_SIZE(always)) ? MATCH_YES :

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "identities.h"
 
 /**
@@ -149,28 +150,18 @@ static uint64_t key_of(uint32_t reqid, uint32_t spi)
 	return (uint64_t)reqid << 32 | spi;
 }
 
-static bool grow(struct identities *ids)
-{
-	size_t room = ids->room ? 2 * ids->room : 64;
-	struct identity *grown;
-
-	grown = reallocarray(ids->entry, room, sizeof(*grown));
-	if (!grown)
-		return false;
-	ids->entry = grown;
-	ids->room = room;
-	return true;
-}
-
 /* Without memory there is a name less. */
 static void add(struct identities *ids, uint64_t key, const struct bytes *remote)
 {
 	struct identity identity = {
 		.key = key,
 	};
+	struct identity *grown = array_with_room(ids->entry, ids->count,
+						 &ids->room, sizeof(*grown));
 
-	if (ids->count == ids->room && !grow(ids))
+	if (!grown)
 		return;
+	ids->entry = grown;
 	identity.name = printable(remote);
 	if (identity.name)
 		ids->entry[ids->count++] = identity;

@@ -64,7 +64,7 @@ bool jobs_add(struct jobs *jobs, const char *path)
 
 	if (!job)
 		return false;
-	plan_make(&job->plan, jobs->route, path);
+	plan_make(&job->plan, jobs->ctx->route, path);
 	if (job->plan.conf.mistakes)
 		return true;
 	name_files(job);
@@ -125,7 +125,7 @@ int jobs_read(struct jobs *jobs)
 		return EXIT_REFUSED;
 	for (i = 0; i < jobs->count && !status; i++) {
 		job = &jobs->job[i];
-		status = device_read(jobs->route, jobs->ctx->nl,
+		status = device_read(jobs->ctx->route, jobs->ctx->nl,
 				   job->plan.conf.name, &job->had);
 		if (!status)
 			status = own_read(&job->text);
@@ -239,17 +239,21 @@ static void end_peers(const struct jobs *jobs)
 /* Back to what there was, the last one first. */
 static void undo(struct jobs *jobs, bool loaded)
 {
+	const struct job *job;
 	size_t i;
 
 	for (i = jobs->count; i-- > 0;) {
-		own_put(&jobs->job[i].text, jobs->job[i].text.had);
-		own_put(&jobs->job[i].key, jobs->job[i].key.had);
+		job = &jobs->job[i];
+		if (own_differs(&job->text, job->new_text))
+			own_put(&job->text, job->text.had);
+		if (own_differs(&job->key, job->new_key))
+			own_put(&job->key, job->key.had);
 	}
 	/* what it could not take it may not take back either */
 	if (loaded)
 		swanctl_load();
 	for (i = jobs->count; i-- > 0;)
-		changes_make(jobs->route, jobs->ctx->nl,
+		changes_make(jobs->ctx->route, jobs->ctx->nl,
 			     jobs->job[i].plan.conf.name, &jobs->job[i].had);
 }
 
@@ -266,7 +270,7 @@ int jobs_make(struct jobs *jobs)
 	size_t i;
 
 	for (i = 0; i < jobs->count && !status; i++)
-		status = changes_make(jobs->route, jobs->ctx->nl,
+		status = changes_make(jobs->ctx->route, jobs->ctx->nl,
 				      jobs->job[i].plan.conf.name,
 				      &jobs->job[i].plan.want);
 	for (i = 0; i < jobs->count && !status; i++)
@@ -302,7 +306,7 @@ int jobs_end(struct jobs *jobs)
 		end_peers(jobs);
 		status = status ? status : other;
 	}
-	other = changes_make(jobs->route, jobs->ctx->nl, name, &job->plan.want);
+	other = changes_make(jobs->ctx->route, jobs->ctx->nl, name, &job->plan.want);
 	return status ? status : other;
 }
 
@@ -326,5 +330,4 @@ void jobs_free(struct jobs *jobs)
 		free(job->new_text);
 	}
 	free(jobs->job);
-	nl_close(jobs->route);
 }

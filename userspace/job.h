@@ -28,14 +28,12 @@ struct job {
 /**
  * struct jobs - all devices of a command
  * @ctx: the process
- * @route: conversation about links
  * @job: the devices
  * @count: number of them
  * @load: have the daemon read its files even if none of these differs
  */
 struct jobs {
 	struct context *ctx;
-	struct nl *route;
 	struct job *job;
 	size_t count;
 	bool load;

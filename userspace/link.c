@@ -2,71 +2,68 @@
 /*
  * What a network device has, asked as iproute2's link show does.
  */
-#include <libmnl/libmnl.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "link.h"
+#include "nl.h"
+#include "request.h"
 
-static int take(const struct nlmsghdr *nlh, void *data)
+/**
+ * rtnl_request - begin a request about links, addresses or routes
+ * @req: the request
+ * @buffer: becomes the message
+ * @type: RTM_*
+ * @header: what its family begins with
+ * @len: length of @header
+ */
+void rtnl_request(struct request *req, uint32_t buffer[64], uint16_t type,
+		  const void *header, size_t len)
 {
-	const struct ifinfomsg *info = mnl_nlmsg_get_payload(nlh);
-	const struct nlattr *attr;
-	struct link *link = data;
-
-	link->is_up = info->ifi_flags & IFF_UP;
-	mnl_attr_for_each(attr, nlh, sizeof(*info)) {
-		switch (mnl_attr_get_type(attr)) {
-		case IFLA_MTU:
-			link->mtu = mnl_attr_get_u32(attr);
-			break;
-		case IFLA_MASTER:
-			link->master = mnl_attr_get_u32(attr);
-			break;
-		case IFLA_LINK_NETNSID:
-			link->is_elsewhere = true;
-			break;
-		}
-	}
-	return MNL_CB_STOP;
+	memset(req, 0, sizeof(*req));
+	req->nlh = mnl_nlmsg_put_header(buffer);
+	req->nlh->nlmsg_type = type;
+	memcpy(mnl_nlmsg_put_extra_header(req->nlh, len), header, len);
 }
 
-static bool ask(struct mnl_socket *socket, uint32_t ifindex, struct link *link)
+static void take(const struct nlmsghdr *nlh, struct link *link)
 {
-	uint32_t buffer[8192];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buffer);
-	struct ifinfomsg *info = mnl_nlmsg_put_extra_header(nlh, sizeof(*info));
-	ssize_t len;
+	const struct ifinfomsg *info = mnl_nlmsg_get_payload(nlh);
+	const struct nlattr *attrs[IFLA_MAX + 1];
 
-	nlh->nlmsg_type = RTM_GETLINK;
-	nlh->nlmsg_flags = NLM_F_REQUEST;
-	info->ifi_index = ifindex;
-	if (mnl_socket_sendto(socket, nlh, nlh->nlmsg_len) < 0)
-		return false;
-	len = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
-	return len > 0 && mnl_cb_run(buffer, len, 0, 0, take, link) >= 0;
+	nl_attrs_behind(nlh, sizeof(*info), attrs, IFLA_MAX);
+	link->is_up = info->ifi_flags & IFF_UP;
+	link->mtu = mnl_attr_get_u32(attrs[IFLA_MTU]);
+	if (attrs[IFLA_MASTER])
+		link->master = mnl_attr_get_u32(attrs[IFLA_MASTER]);
+	link->is_elsewhere = attrs[IFLA_LINK_NETNSID];
 }
 
 /**
  * link_find - look at a network device
+ * @route: conversation about links
  * @ifindex: its number
  * @link: gets what it has
  *
  * Return: false if it has gone.
  */
-bool link_find(uint32_t ifindex, struct link *link)
+bool link_find(struct nl *route, uint32_t ifindex, struct link *link)
 {
-	struct mnl_socket *socket = mnl_socket_open(NETLINK_ROUTE);
-	bool found = false;
+	struct ifinfomsg info = {
+		.ifi_index = ifindex,
+	};
+	struct nl_records records = {};
+	struct request req;
+	uint32_t buffer[64];
+	bool found;
 
 	memset(link, 0, sizeof(*link));
-	if (!socket)
-		return false;
-	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) == 0)
-		found = ask(socket, ifindex, link);
-	mnl_socket_close(socket);
+	rtnl_request(&req, buffer, RTM_GETLINK, &info, sizeof(info));
+	found = !nl_do(route, &req, &records).code && records.count;
+	if (found)
+		take(records.record[0], link);
+	nl_records_free(&records);
 	return found;
 }

@@ -3,7 +3,11 @@
 #define BHSEC_LINK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+struct nl;
+struct request;
 
 /**
  * struct link - what any network device has
@@ -19,6 +23,8 @@ struct link {
 	bool is_elsewhere;
 };
 
-bool link_find(uint32_t ifindex, struct link *link);
+void rtnl_request(struct request *req, uint32_t buffer[64], uint16_t type,
+		  const void *header, size_t len);
+bool link_find(struct nl *route, uint32_t ifindex, struct link *link);
 
 #endif

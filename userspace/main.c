@@ -180,5 +180,6 @@ int main(int argc, char **argv)
 		return refuse("output: %s", strerror(EBADF));
 	status = check_output(run_command(&ctx, &words));
 	nl_close(ctx.nl);
+	nl_close(ctx.route);
 	return status;
 }

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "address.h"
+#include "array.h"
 #include "label.h"
 #include "metrics.h"
 #include "names.h"
@@ -156,17 +157,12 @@ static char *labels_of(const char *device, const char *peer)
 static struct subject *add_subject(struct subjects *all, const char *device,
 				   const char *peer)
 {
-	struct subject *subject;
-	size_t room;
+	struct subject *subject = array_with_room(all->subject, all->count,
+						  &all->room, sizeof(*subject));
 
-	if (all->count == all->room) {
-		room = all->room ? 2 * all->room : 16;
-		subject = reallocarray(all->subject, room, sizeof(*subject));
-		if (!subject)
-			return NULL;
-		all->subject = subject;
-		all->room = room;
-	}
+	if (!subject)
+		return NULL;
+	all->subject = subject;
 	subject = &all->subject[all->count];
 	memset(subject, 0, sizeof(*subject));
 	subject->labels = labels_of(device, peer);

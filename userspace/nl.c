@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "array.h"
 #include "message.h"
 #include "nl.h"
 #include "request.h"
@@ -56,25 +57,16 @@ static void *records_take(struct nl_records *records, size_t len)
 	return taken;
 }
 
-static bool records_grow(struct nl_records *records)
+static bool records_add(struct nl_records *records, const struct nlmsghdr *nlh)
 {
-	size_t room = records->room ? 2 * records->room : 64;
 	const struct nlmsghdr **grown;
+	void *copy;
 
-	grown = reallocarray(records->record, room, sizeof(*grown));
+	grown = array_with_room(records->record, records->count, &records->room,
+				sizeof(*grown));
 	if (!grown)
 		return false;
 	records->record = grown;
-	records->room = room;
-	return true;
-}
-
-static bool records_add(struct nl_records *records, const struct nlmsghdr *nlh)
-{
-	void *copy;
-
-	if (records->count == records->room && !records_grow(records))
-		return false;
 	copy = records_take(records, MNL_ALIGN(nlh->nlmsg_len));
 	if (!copy)
 		return false;

@@ -91,36 +91,6 @@ static void parse_setting(struct plan *plan, const struct value *value,
 		*result = number;
 }
 
-/* ADDR/LEN, where bits beyond the length are the host's. */
-static const char *parse_interface(const char *text, size_t len,
-				   struct prefix *prefix)
-{
-	const char *slash = memchr(text, '/', len);
-	const char *reason;
-	uint64_t bits;
-
-	reason = parse_address(text, slash ? (size_t)(slash - text) : len,
-			       &prefix->addr);
-	if (reason)
-		return reason;
-	bits = prefix->addr.len * 8;
-	if (slash && (!parse_number(slash + 1, text + len - slash - 1, &bits) ||
-		      bits > prefix->addr.len * 8u))
-		return "a prefix length is a number, to 32 of IPv4 and 128 of IPv6";
-	prefix->len = bits;
-	return NULL;
-}
-
-static struct prefix network_of(const struct prefix *prefix)
-{
-	struct prefix network = *prefix;
-	unsigned int bit;
-
-	for (bit = prefix->len; bit < prefix->addr.len * 8u; bit++)
-		network.addr.bytes[bit / 8] &= ~(0x80 >> bit % 8);
-	return network;
-}
-
 static bool add(struct plan *plan, const struct value *value, const char *word,
 		struct nets *nets, const struct prefix *prefix, uint32_t table)
 {

@@ -29,6 +29,8 @@ struct plan {
 	char ppk[SECRET_MAX + 1];
 };
 
+bool peer_is_any(const struct conf_peer *peer);
+bool peer_is_on_demand(const struct conf_peer *peer);
 void plan_make(struct plan *plan, struct nl *route, const char *path);
 void plan_free(struct plan *plan);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "bhsec.h"
 #include "number.h"
 #include "plan.h"
@@ -36,39 +37,42 @@ struct owners {
 
 static bool owners_add(struct owners *owners, const struct owned *owned)
 {
-	struct owned *grown;
+	struct owned *grown = array_with_room(owners->owned, owners->count,
+					      &owners->room, sizeof(*grown));
 
-	if (owners->count == owners->room) {
-		owners->room = owners->room ? 2 * owners->room : 16;
-		grown = reallocarray(owners->owned, owners->room,
-				     sizeof(*grown));
-		if (!grown)
-			return false;
-		owners->owned = grown;
-	}
+	if (!grown)
+		return false;
+	owners->owned = grown;
 	owners->owned[owners->count++] = *owned;
 	return true;
 }
 
-static bool is_any(const struct conf_peer *peer)
+/**
+ * peer_is_any - can the other side be anywhere
+ * @peer: the peer
+ *
+ * Return: whether it calls this side, and is not called.
+ */
+bool peer_is_any(const struct conf_peer *peer)
 {
 	return peer->endpoint.text && strcmp(peer->endpoint.text, "any") == 0;
 }
 
-static bool is_on_demand(const struct conf_peer *peer)
+/**
+ * peer_is_on_demand - is the other side called when there is a packet for it
+ * @peer: the peer
+ *
+ * Return: whether it is, and not at once.
+ */
+bool peer_is_on_demand(const struct conf_peer *peer)
 {
 	return peer->start.text && strcmp(peer->start.text, "on-demand") == 0;
 }
 
 static const char *name_objection(const char *name)
 {
-	static const char allowed[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
-
-	/* a dot would end the name of a section in swanctl's files */
-	if (strlen(name) > BHSEC_NAME_MAX || name[strspn(name, allowed)])
-		return "it has 1 to 63 of A-Z a-z 0-9 _ -";
-	return NULL;
+	return conf_is_name(name, strlen(name), BHSEC_NAME_MAX) ? NULL :
+	       "it has 1 to 63 of A-Z a-z 0-9 _ -";
 }
 
 static const char *endpoint_objection(const char *text)
@@ -86,7 +90,7 @@ static const char *endpoint_objection(const char *text)
 
 static void check_endpoint(struct plan *plan, const struct conf_peer *peer)
 {
-	if (plan_needs(plan, &peer->endpoint, "endpoint") && !is_any(peer))
+	if (plan_needs(plan, &peer->endpoint, "endpoint") && !peer_is_any(peer))
 		plan_check(plan, &peer->endpoint, "endpoint",
 			   endpoint_objection(peer->endpoint.text));
 }
@@ -103,9 +107,9 @@ static void check_start(struct plan *plan, const struct conf_peer *peer)
 {
 	const char *text = peer->start.text;
 
-	check_fits(plan, &peer->start, "start", !is_any(peer),
+	check_fits(plan, &peer->start, "start", !peer_is_any(peer),
 		   "who can be anywhere has to begin itself");
-	if (text && strcmp(text, "start") != 0 && !is_on_demand(peer))
+	if (text && strcmp(text, "start") != 0 && !peer_is_on_demand(peer))
 		plan_check(plan, &peer->start, "start",
 			   "must be start or on-demand");
 }
@@ -114,9 +118,9 @@ static void check_vip(struct plan *plan, const struct conf_peer *peer)
 {
 	const char *text = peer->vip.text;
 
-	check_fits(plan, &peer->vip, "vip", !is_any(peer),
+	check_fits(plan, &peer->vip, "vip", !peer_is_any(peer),
 		   "an address is asked for at an endpoint that is known");
-	check_fits(plan, &peer->vip, "vip", !is_on_demand(peer),
+	check_fits(plan, &peer->vip, "vip", !peer_is_on_demand(peer),
 		   "the packet that would ask for an SA needs an address already");
 	if (text && strcmp(text, "ipv4") != 0 && strcmp(text, "ipv6") != 0 &&
 	    strcmp(text, "both") != 0)
@@ -148,7 +152,7 @@ static void check_classes(struct plan *plan, const struct conf_peer *peer)
 	uint64_t seen = 0;
 	size_t len;
 
-	check_fits(plan, &peer->classes, "classes", !is_any(peer),
+	check_fits(plan, &peer->classes, "classes", !peer_is_any(peer),
 		   "who begins asks for their SAs");
 	while ((item = next_item(&at, &len))) {
 		reason = parse_dscp(item, len, &dscp);
@@ -206,12 +210,12 @@ static void check_nets(struct plan *plan, const struct conf_peer *peer,
 {
 	if (!peer->networks.text && !peer->pool.text)
 		plan_check(plan, &peer->section, "networks",
-			   is_any(peer) ? "these or a pool have to be given" :
+			   peer_is_any(peer) ? "these or a pool have to be given" :
 			   "they have to be given");
 	if (peer->networks.text && peer->pool.text)
 		plan_check(plan, &peer->pool, "pool",
 			   "who has networks gets no address");
-	check_fits(plan, &peer->pool, "pool", is_any(peer),
+	check_fits(plan, &peer->pool, "pool", peer_is_any(peer),
 		   "it is for peers whose endpoint is any");
 	take_nets(plan, peer, &peer->networks, "networks", owners);
 	take_nets(plan, peer, &peer->pool, "pool", owners);

@@ -25,7 +25,8 @@ static void find_all_programs(void)
 	free(longer);
 }
 
-static int spawn(const char *const *argv, int out, pid_t *pid)
+/* What it writes to @stream goes to @out, and nothing else is heard. */
+static int spawn(const char *const *argv, int stream, int out, pid_t *pid)
 {
 	static bool is_set_up;
 	posix_spawn_file_actions_t actions;
@@ -37,9 +38,11 @@ static int spawn(const char *const *argv, int out, pid_t *pid)
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null",
 					 O_RDONLY, 0);
+	posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null",
+					 O_WRONLY, 0);
 	posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null",
 					 O_WRONLY, 0);
-	posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+	posix_spawn_file_actions_adddup2(&actions, out, stream);
 	error = posix_spawnp(pid, argv[0], &actions, NULL, (char **)argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	return error;
@@ -76,13 +79,15 @@ static bool ended_well(pid_t pid)
 /**
  * program_run - run a program to its end
  * @argv: its words, NULL behind the last
- * @said: gets what it wrote to standard output, with a zero behind it, for
- *	free(); of a program that failed NULL
+ * @stream: what of it is listened to, STDOUT_FILENO or STDERR_FILENO
+ * @said: gets what it wrote there, with a zero behind it, for free(); NULL
+ *	without memory, and if it failed and was to give a result
  * @len: gets the bytes of it
  *
  * Return: what became of it.
  */
-enum program program_run(const char *const *argv, char **said, size_t *len)
+enum program program_run(const char *const *argv, int stream, char **said,
+			 size_t *len)
 {
 	int ends[2], error;
 	pid_t pid;
@@ -90,7 +95,7 @@ enum program program_run(const char *const *argv, char **said, size_t *len)
 	*said = NULL;
 	if (pipe2(ends, O_CLOEXEC))
 		return PROGRAM_FAILED;
-	error = spawn(argv, ends[1], &pid);
+	error = spawn(argv, stream, ends[1], &pid);
 	close(ends[1]);
 	if (!error)
 		*said = read_all(ends[0], len);
@@ -99,6 +104,9 @@ enum program program_run(const char *const *argv, char **said, size_t *len)
 		return error == ENOENT ? PROGRAM_ABSENT : PROGRAM_FAILED;
 	if (ended_well(pid) && *said)
 		return PROGRAM_DONE;
+	if (stream != STDOUT_FILENO)
+		return PROGRAM_FAILED;
+	/* a result that is not whole is none */
 	free(*said);
 	*said = NULL;
 	return PROGRAM_FAILED;

@@ -16,6 +16,7 @@ enum program {
 	PROGRAM_ABSENT,
 };
 
-enum program program_run(const char *const *argv, char **said, size_t *len);
+enum program program_run(const char *const *argv, int stream, char **said,
+			 size_t *len);
 
 #endif

@@ -2,82 +2,81 @@
 /*
  * Where the host's own routes lead, asked as iproute2's route get does.
  */
-#include <libmnl/libmnl.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
+#include "link.h"
+#include "nl.h"
+#include "request.h"
 #include "route.h"
 
-/* A route is told in less. */
-#define ANSWER_SIZE 8192
+/**
+ * struct question - what a route is asked for
+ * @dst: destination
+ * @src: source, or NULL
+ * @dscp: class
+ * @mark: of the socket, or 0
+ * @oif: device that it is bound to, or NULL
+ */
+struct question {
+	const struct address *dst;
+	const struct address *src;
+	uint8_t dscp;
+	uint32_t mark;
+	const char *oif;
+};
 
-static void put_address(struct nlmsghdr *nlh, uint16_t attr,
-			const struct address *addr)
+static void put(struct nlmsghdr *nlh, const struct question *question)
 {
-	mnl_attr_put(nlh, attr, addr->len, addr->bytes);
+	const struct address *src = question->src, *dst = question->dst;
+
+	mnl_attr_put(nlh, RTA_DST, dst->len, dst->bytes);
+	if (src)
+		mnl_attr_put(nlh, RTA_SRC, src->len, src->bytes);
+	if (question->mark)
+		mnl_attr_put_u32(nlh, RTA_MARK, question->mark);
+	if (question->oif)
+		mnl_attr_put_u32(nlh, RTA_OIF, if_nametoindex(question->oif));
 }
 
-static void begin(struct nlmsghdr *nlh, const struct address *src,
-		  const struct address *dst, uint8_t dscp)
+static void take_dev(const struct nlmsghdr *nlh, char *dev)
 {
-	struct rtmsg *rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
+	const struct nlattr *attrs[RTA_MAX + 1];
 
-	nlh->nlmsg_type = RTM_GETROUTE;
-	nlh->nlmsg_flags = NLM_F_REQUEST;
-	rtm->rtm_family = dst->len == 4 ? AF_INET : AF_INET6;
-	rtm->rtm_dst_len = 8 * dst->len;
-	rtm->rtm_tos = dscp << 2;
-	put_address(nlh, RTA_DST, dst);
-	if (!src)
-		return;
-	rtm->rtm_src_len = 8 * src->len;
-	put_address(nlh, RTA_SRC, src);
+	nl_attrs_behind(nlh, sizeof(struct rtmsg), attrs, RTA_MAX);
+	if (attrs[RTA_OIF])
+		if_indextoname(mnl_attr_get_u32(attrs[RTA_OIF]), dev);
 }
 
-/* By a socket's mark and device, as far as there are any. */
-static void put_choice(struct nlmsghdr *nlh, uint32_t mark, const char *oif)
+/* Returns false if the question is refused, or there is no route. */
+static bool ask(struct nl *route, const struct question *question,
+		char dev[IF_NAMESIZE])
 {
-	if (mark)
-		mnl_attr_put_u32(nlh, RTA_MARK, mark);
-	if (oif)
-		mnl_attr_put_u32(nlh, RTA_OIF, if_nametoindex(oif));
-}
+	const struct address *src = question->src, *dst = question->dst;
+	struct rtmsg rtm = {
+		.rtm_family = dst->len == 4 ? AF_INET : AF_INET6,
+		.rtm_dst_len = 8 * dst->len,
+		.rtm_src_len = src ? 8 * src->len : 0,
+		.rtm_tos = question->dscp << 2,
+	};
+	struct nl_records records = {};
+	struct request req;
+	uint32_t buffer[64];
+	bool done;
 
-static int take_dev(const struct nlmsghdr *nlh, void *data)
-{
-	const struct nlattr *attr;
-
-	mnl_attr_for_each(attr, nlh, sizeof(struct rtmsg))
-		if (mnl_attr_get_type(attr) == RTA_OIF)
-			if_indextoname(mnl_attr_get_u32(attr), data);
-	return MNL_CB_STOP;
-}
-
-/* The question is what @buffer begins with, the answer takes its place. */
-static bool ask(struct mnl_socket *socket, uint32_t *buffer, char *dev)
-{
-	const struct nlmsghdr *nlh = (const struct nlmsghdr *)buffer;
-	ssize_t len;
-
-	if (mnl_socket_sendto(socket, nlh, nlh->nlmsg_len) < 0)
-		return false;
-	len = mnl_socket_recvfrom(socket, buffer, ANSWER_SIZE);
-	return len > 0 && mnl_cb_run(buffer, len, 0, 0, take_dev, dev) >= 0;
-}
-
-static struct mnl_socket *open_socket(void)
-{
-	struct mnl_socket *socket = mnl_socket_open(NETLINK_ROUTE);
-
-	if (socket && mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) == 0)
-		return socket;
-	if (socket)
-		mnl_socket_close(socket);
-	return NULL;
+	dev[0] = '\0';
+	rtnl_request(&req, buffer, RTM_GETROUTE, &rtm, sizeof(rtm));
+	put(req.nlh, question);
+	done = !nl_do(route, &req, &records).code && records.count;
+	if (done)
+		take_dev(records.record[0], dev);
+	nl_records_free(&records);
+	return done;
 }
 
 /**
  * route_find - the device that a packet leaves the host by
+ * @route: conversation about routes
  * @src: its source, which counts where it is an address of this host
  * @dst: its destination
  * @dscp: its class
@@ -85,26 +84,26 @@ static struct mnl_socket *open_socket(void)
  *
  * Return: @dev, or NULL if no route leads there.
  */
-const char *route_find(const struct address *src, const struct address *dst,
-		       uint8_t dscp, char dev[IF_NAMESIZE])
+const char *route_find(struct nl *route, const struct address *src,
+		       const struct address *dst, uint8_t dscp,
+		       char dev[IF_NAMESIZE])
 {
-	struct mnl_socket *socket = open_socket();
-	uint32_t buffer[ANSWER_SIZE / sizeof(uint32_t)];
+	struct question question = {
+		.dst = dst,
+		.src = src,
+		.dscp = dscp,
+	};
 
-	dev[0] = '\0';
-	if (!socket)
-		return NULL;
-	begin(mnl_nlmsg_put_header(buffer), src, dst, dscp);
-	if (!ask(socket, buffer, dev)) {
-		begin(mnl_nlmsg_put_header(buffer), NULL, dst, dscp);
-		ask(socket, buffer, dev);
+	if (!ask(route, &question, dev)) {
+		question.src = NULL;
+		ask(route, &question, dev);
 	}
-	mnl_socket_close(socket);
 	return dev[0] ? dev : NULL;
 }
 
 /**
  * route_find_by - the device that packets of a socket leave the host by
+ * @route: conversation about routes
  * @dst: their destination
  * @mark: the socket's, or 0
  * @oif: the device or VRF that it is bound to, or NULL
@@ -112,19 +111,15 @@ const char *route_find(const struct address *src, const struct address *dst,
  *
  * Return: @dev, or NULL if no route leads there.
  */
-const char *route_find_by(const struct address *dst, uint32_t mark,
-			  const char *oif, char dev[IF_NAMESIZE])
+const char *route_find_by(struct nl *route, const struct address *dst,
+			  uint32_t mark, const char *oif, char dev[IF_NAMESIZE])
 {
-	struct mnl_socket *socket = open_socket();
-	uint32_t buffer[ANSWER_SIZE / sizeof(uint32_t)];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buffer);
+	const struct question question = {
+		.dst = dst,
+		.mark = mark,
+		.oif = oif,
+	};
 
-	dev[0] = '\0';
-	if (!socket)
-		return NULL;
-	begin(nlh, NULL, dst, 0);
-	put_choice(nlh, mark, oif);
-	ask(socket, buffer, dev);
-	mnl_socket_close(socket);
+	ask(route, &question, dev);
 	return dev[0] ? dev : NULL;
 }

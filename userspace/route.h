@@ -6,9 +6,13 @@
 
 #include "address.h"
 
-const char *route_find(const struct address *src, const struct address *dst,
-		       uint8_t dscp, char dev[IF_NAMESIZE]);
-const char *route_find_by(const struct address *dst, uint32_t mark,
-			  const char *oif, char dev[IF_NAMESIZE]);
+struct nl;
+
+const char *route_find(struct nl *route, const struct address *src,
+		       const struct address *dst, uint8_t dscp,
+		       char dev[IF_NAMESIZE]);
+const char *route_find_by(struct nl *route, const struct address *dst,
+			  uint32_t mark, const char *oif,
+			  char dev[IF_NAMESIZE]);
 
 #endif

@@ -37,15 +37,15 @@ static void put_line(FILE *out, const char *key, const struct value *value)
 	putc('\n', out);
 }
 
-static void put_endpoint(FILE *out, const char *text)
+static void put_endpoint(FILE *out, const struct conf_peer *peer)
 {
 	char name[DEVICE_NAME_SIZE], plain[ADDRESS_TEXT];
 	struct address addr;
 	uint16_t port = 0;
 
-	if (strcmp(text, "any") == 0)
+	if (peer_is_any(peer))
 		return;
-	parse_endpoint(text, &addr, &port, name);
+	parse_endpoint(peer->endpoint.text, &addr, &port, name);
 	fprintf(out, "    remote_addrs = %s\n",
 		format_address(addr.bytes, addr.len, plain));
 	if (port)
@@ -84,9 +84,9 @@ static void put_selectors(FILE *out, const struct plan *plan,
 
 static void put_start(FILE *out, const struct conf_peer *peer)
 {
-	if (strcmp(peer->endpoint.text, "any") == 0)
+	if (peer_is_any(peer))
 		return;
-	if (peer->start.text && strcmp(peer->start.text, "on-demand") == 0)
+	if (peer_is_on_demand(peer))
 		fputs("            start_action = trap\n"
 		      "            close_action = trap\n"
 		      "            dpd_action = trap\n", out);
@@ -177,7 +177,7 @@ static void put_peer(FILE *out, const struct plan *plan,
 		"    version = 2\n"
 		"    keyingtries = 0\n"
 		"    dpd_delay = 30s\n", plan->conf.name, peer->name.text);
-	put_endpoint(out, peer->endpoint.text);
+	put_endpoint(out, peer);
 	put_vips(out, peer->vip.text);
 	put_pool_names(out, plan, peer);
 	if (*plan->ppk) {
