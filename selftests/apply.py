@@ -11,16 +11,12 @@ RTNLGRP = {"link": 1, "ipv4 address": 5, "ipv4 route": 7, "ipv6 address": 9,
            "ipv6 route": 11}
 NETLINK_ROUTE, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP = 0, 270, 1
 
-CONTROLLER = """
+CONTROLLER = f"""
 [Device]
 address = 10.8.0.1/24, fd08::1/64
 if-id = 42
 
-[Identity]
-name = ctl.example
-certificate = /etc/bhsec/ctl.crt
-key = /etc/bhsec/ctl.key
-
+{identity("ctl.example", "ctl")}
 [Peer]
 name = stations
 endpoint = any

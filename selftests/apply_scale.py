@@ -15,14 +15,11 @@ SITES = 5000
 ALL = 8 * 10**8
 ONE = 6 * 10**8
 
-DEVICE = """
+DEVICE = f"""
 [Device]
 address = 172.16.0.1/24
 if-id = 42
-[Identity]
-name = ctl.example
-certificate = /etc/bhsec/ctl.crt
-key = /etc/bhsec/ctl.key
+{identity("ctl.example", "ctl")}
 [Peer]
 name = last
 endpoint = any

@@ -21,14 +21,11 @@ mount --bind {run} {root}/run
 exec chroot {root} /usr/sbin/swanctl "$@" --uri unix:///run/vici' sh "$@"
 """
 
-CONTROLLER = """
+CONTROLLER = f"""
 [Device]
 address = 10.8.0.1/24
 if-id = 42
-[Identity]
-name = ctl.example
-certificate = /etc/bhsec/own.crt
-key = /etc/bhsec/own.key
+{identity("ctl.example", "own")}
 [Peer]
 name = stations
 endpoint = any
@@ -47,10 +44,7 @@ STATION = """
 [Device]
 {address}
 if-id = 42
-[Identity]
-name = {name}.example
-certificate = /etc/bhsec/own.crt
-key = /etc/bhsec/own.key
+""" + identity("{name}.example", "own") + """
 [Peer]
 name = ctl
 endpoint = {controller}
@@ -147,16 +141,10 @@ def undisturbed():
     flows = [Flow(near.ns, controller.ns, vip(), "10.8.0.1"),
              Flow(controller.ns, near.ns, "10.8.0.1", vip(),
                   port=FLOW_PORT + 1)]
-    try:
+    with all_arrives(*flows):
         for flow in flows:
             flow.drained()
         yield
-        for flow in flows:
-            flow.drained()
-            flow.stop()
-    finally:
-        for flow in flows:
-            flow.close()
 
 
 def again():

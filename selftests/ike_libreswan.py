@@ -133,14 +133,8 @@ def renewed(rekey):
 def streams(*flows):
     """All of it has arrived when they end, and nothing by the interface."""
     beside = passed_by()
-    try:
+    with all_arrives(*flows):
         yield
-        for flow in flows:
-            flow.drained()
-            flow.stop()
-    finally:
-        for flow in flows:
-            flow.close()
     check_equal(passed_by(), beside, f"packets of {XFRM}")
 
 

@@ -22,6 +22,13 @@ echo "$@" >>{etc}/told
 """
 
 
+def identity(name, file):
+    """A section, by a certificate."""
+    return (f"[Identity]\nname = {name}\n"
+            f"certificate = /etc/bhsec/{file}.crt\n"
+            f"key = /etc/bhsec/{file}.key\n")
+
+
 class Host:
     def __init__(self, name):
         self.ns = Ns(name)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """A steady stream that knows of each datagram whether it arrived once."""
 
+import contextlib
 import errno
 
 from lib import *
@@ -128,3 +129,16 @@ class Flow:
               f"lost: {missing[:9]}")
         check(not twice, f"{len(twice)} from {self.name} arrived twice: "
                          f"{twice[:9]}")
+
+
+@contextlib.contextmanager
+def all_arrives(*flows):
+    """Of each flow, once what is done meanwhile is over."""
+    try:
+        yield
+        for flow in flows:
+            flow.drained()
+            flow.stop()
+    finally:
+        for flow in flows:
+            flow.close()
