@@ -16,7 +16,7 @@ libstream.PAUSE = 0.05
 SWANCTL = """#!/bin/sh
 echo "$@" >>{etc}/told
 exec unshare -m sh -c '
-for dir in /etc/swanctl /etc/bhsec; do mount --bind $dir {root}$dir; done
+for dir in /dev /etc/swanctl /etc/bhsec; do mount --bind $dir {root}$dir; done
 mount --bind {run} {root}/run
 exec chroot {root} /usr/sbin/swanctl "$@" --uri unix:///run/vici' sh "$@"
 """
@@ -105,7 +105,8 @@ class Site(Host):
                        for child in sa.get("child-sas", {}).values())}
 
     def has(self, *names):
-        """Waits until there are CHILD_SAs with these, and with no others."""
+        """Waits until there are CHILD_SAs with these, and with no others. Who
+        was called has them first: the caller is asked before it sends."""
         wait_for(lambda: self.ike_sas() == set(names),
                  what=lambda: f"{names} at {self.name}: {self.ike_sas()}")
 
@@ -130,6 +131,8 @@ def joined(version):
     near.configure(NEAR)
     far.configure(FAR_STATION)
     controller.has("far.example", "near.example")
+    for site in near, far:
+        site.has("ctl.example")
     udp_exchange(near.ns, "10.8.0.1", (0, 100, 1300), vip())
     udp_exchange(far.ns, "10.8.0.1", (0, 100, 1300), "10.7.0.1")
     udp_exchange(controller.ns, "10.7.0.1", (100,), "10.8.0.1")
@@ -166,6 +169,7 @@ def changed():
         controller.has("near.example")
         far.configure(FAR_STATION.replace("10.7.0", "10.6.0"))
         controller.has("far.example", "near.example")
+        far.has("ctl.example")
         udp_exchange(far.ns, "10.8.0.1", (100,), "10.6.0.1")
 
 
@@ -237,6 +241,7 @@ def lab():
             name=name, other=other, inner=inner, network=network,
             endpoint="any" if site is controller else links[near].a4))
     controller.has("two")
+    near.has("one")
     udp_exchange(near.ns, "10.20.0.1", (100,), "10.21.0.1")
     for site in controller, near:
         sa, = site.daemon.sas()

@@ -14,7 +14,8 @@ from lib import *
 
 CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 1 << 18
 # What strongSwan's package has.
-SWANCTL_DIRS = "conf.d", "private", "x509", "x509ca", "x509crl"
+SWANCTL_DIRS = """conf.d ecdsa pkcs12 pkcs8 private pubkey rsa x509 x509aa x509ac
+x509ca x509crl x509ocsp""".split()
 # Says what it was told, and does what it is told to.
 STANDIN = """#!/bin/sh
 echo "$@" >>{etc}/told
