@@ -7,7 +7,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdio_ext.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -241,16 +240,6 @@ static int open_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-/* A reader that has gone misses nothing; other errors are for somebody's eyes. */
-static int end_output(void)
-{
-	int err = errno;
-
-	__fpurge(stdout);
-	clearerr(stdout);
-	return err == EPIPE ? 0 : refuse("monitor: %s", strerror(err));
-}
-
 static int watch(struct nl *nl, struct output *out, int signals)
 {
 	struct pollfd fds[] = {
@@ -277,7 +266,7 @@ static int watch(struct nl *nl, struct output *out, int signals)
 		if (size > 0 && !take_events(nl, out, size))
 			return refuse("monitor: the bhsec module was unloaded");
 		if (fflush(stdout))
-			return end_output();
+			return output_ended("monitor");
 	}
 }
 
