@@ -29,7 +29,7 @@ make_debian() {
 # What builds packages; in the newest Debian, what judges them, too.
 need_builder() {
 	local packages=build-essential,debhelper,dh-dkms,libjson-c-dev
-	packages+=,libmnl-dev,pkgconf,python3
+	packages+=,libmnl-dev,libncurses-dev,pkgconf,python3
 	[ "$1" != sid ] || packages+=,git,lintian,python3-spdx-tools
 	make_once "$cache/deb/$1/builder" "making a Debian $1 that builds packages" \
 		make_debian "$1" "$packages"
