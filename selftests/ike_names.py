@@ -8,6 +8,7 @@ else is shown, and in time."""
 import contextlib
 
 from libbound import *
+from libtop import *
 from libvici import *
 
 CONTROL = "/run/charon.vici"
@@ -318,6 +319,31 @@ def _():
     with Daemon(tell(ike_sa("b\33[2Jts\n\"ä\0", child_of(near)))):
         check_equal(identities()[near.peer], "b?[2Jts?\"???", "identity")
         check('identity "b?[2Jts?"???"' in a.cli("show").stdout, "text")
+
+
+def named(rows):
+    """{peer: who it is}"""
+    return dict(name.split(" ", 1) for name in rows if " " in name)
+
+
+@case("top has them too, asks once, and keeps them over a rekey")
+def _():
+    names = {near.peer: "bts7.example", far.peer: "bts8.example"}
+    with Daemon(tell(*(ike_sa(names[t.peer], child_of(t)) for t in made))) \
+            as daemon, Blocks(a, "bh0", "--interval", "1") as blocks:
+        blocks.until(lambda _, rows: named(rows) == names, "names")
+        ends = near.near_state_ends()
+        near.out, near.in_ = near.new_sa(), near.new_sa()
+        a.ip(near.near_state_lines())
+        near.adopted(4)
+        # A look that saw this has seen the old SAs beside the new ones.
+        a.ip("link set bh0 down\n")
+        blocks.until(lambda head, _: head.down == len(made), "all down")
+        a.ip(ends + "link set bh0 up\n")
+        near.adopted()
+        _, rows = blocks.until(lambda head, _: not head.down, "none down")
+        check_equal(named(rows), names, "names")
+        check_equal(daemon.connections, 1, "how often it was asked")
 
 
 main()
