@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """What bhsec top prints, taken apart."""
 
+import contextlib
+import signal
+
 from lib import *
 
 # Lines above those of the peers; columns of a peer's figures, and their number.
@@ -53,6 +56,19 @@ class Blocks:
     def __exit__(self, *_):
         self.process.kill()
         self.process.communicate()
+
+    @contextlib.contextmanager
+    def stopped(self):
+        """What is done meanwhile is between two looks."""
+        self.process.send_signal(signal.SIGSTOP)
+        wait_for(lambda: self.state() == "T", what="a process that is stopped")
+        yield
+        self.process.send_signal(signal.SIGCONT)
+
+    def state(self):
+        path = f"/proc/{self.process.pid}/stat"
+        with open(path, encoding="ascii") as stat:
+            return stat.read().rpartition(")")[2].split()[0]
 
     def next(self):
         """(head, {peer: row}), the peers in their order."""
