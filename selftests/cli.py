@@ -94,6 +94,8 @@ def _():
         ("show bh0 peer b b", USAGE, "'b' is too much\n"),
         ("show bh0 -x", USAGE, "'-x' is too much\n"),
         ("monitor bogus", USAGE, "bogus"),
+        ("top bh0 bogus", USAGE, "bogus"), ("top --bogus", USAGE, "--bogus"),
+        ("top --sort", USAGE, "--sort"), ("top --interval", USAGE, "--interval"),
         ("genkey bogus", {REFUSED, USAGE}, "bogus"),
         ("genkey --spi aes-gcm-128", USAGE, "'aes-gcm-128'"),
     ])
@@ -105,6 +107,11 @@ def _():
         ("set none port 1", REFUSED, "none"), ("set lo port 1", REFUSED, "lo"),
         ("peer add none x", REFUSED, "none"), ("show none", REFUSED, "none"),
         ("show bh0 peer none", REFUSED, "none"),
+        ("top none", REFUSED, "none: no such device"),
+        ("top lo", REFUSED, "lo: not a bhsec device"),
+        ("top --sort bogus", REFUSED, "bogus", "drops"),
+        ("top --interval 0", REFUSED, "from 1 to 3600"),
+        ("top --interval 3601", REFUSED, "from 1 to 3600"),
         ("peer add bh0 b", REFUSED, "b"), ("peer del bh0 none", REFUSED, "none"),
         ("peer set bh0 none encap udp", REFUSED, "none"),
         ("sa del bh0 b in spi 0x4242", REFUSED, "0x4242"),
@@ -509,7 +516,7 @@ def _():
     lines = [
         "set bh1 window 77", "peer add bh1 closed", "peer set bh0 c keepalive 7",
         "peer del bh0 c", f"sa add bh0 c in spi 7777 key-file {path}",
-        f"sa del bh0 b in spi {tunnel.spi_in}", "show", "show bh0 -j", "monitor",
+        f"sa del bh0 b in spi {tunnel.spi_in}", "show", "show bh0 -j", "monitor", "top",
         "genkey", "--help", "--version", "set --help", f"-batch {path}"]
     before = state()
     for line in lines:

@@ -6,7 +6,7 @@
 from lib import *
 
 VERBS = ["set", "peer", "sa", "apply", "up", "reload", "down", "check", "show",
-         "explain", "doctor", "monitor", "genkey"]
+         "explain", "doctor", "top", "monitor", "genkey"]
 
 a = Ns("a")
 link = veth(a, Ns("b"))
@@ -66,6 +66,7 @@ show
 show d
 explain d s t
 doctor
+top
 monitor
 genkey
 """

@@ -6,6 +6,7 @@
 
 #include "attr.h"
 #include "nl.h"
+#include "print.h"
 
 /**
  * attr_prefix - a prefix of a list
@@ -45,4 +46,19 @@ const char *attr_endpoint(const struct nlattr **peer, char text[ADDRESS_TEXT])
 			       mnl_attr_get_payload_len(addr),
 			       port ? mnl_attr_get_u16(port) : 0,
 			       dev ? mnl_attr_get_str(dev) : NULL, text);
+}
+
+/**
+ * attr_stats - what was counted
+ * @nest: BHSEC_A_STATS_*, or NULL
+ * @count: gets it; what is absent is zero
+ */
+void attr_stats(const struct nlattr *nest, uint64_t count[BHSEC_A_STATS_MAX + 1])
+{
+	const struct nlattr *attrs[BHSEC_A_STATS_MAX + 1];
+	unsigned int i;
+
+	nl_nested(nest, attrs, BHSEC_A_STATS_MAX);
+	for (i = 0; i <= BHSEC_A_STATS_MAX; i++)
+		count[i] = stats_names[i] && attrs[i] ? number_of(attrs[i]) : 0;
 }

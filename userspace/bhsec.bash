@@ -155,6 +155,16 @@ _bhsec_explain() {
 	esac
 }
 
+# What may follow the words of "top DEVICE ...".
+_bhsec_top() {
+	case ${!#} in
+	--interval) return ;;
+	--sort) echo name in out drops age last; return ;;
+	esac
+	[ $# -gt 0 ] || { _bhsec_devices type bhsec; echo --help; }
+	_bhsec_options '--interval --sort' "$*"
+}
+
 # Devices with a file, and files where these may stand.
 _bhsec_configured() {
 	local file
@@ -177,13 +187,13 @@ _bhsec_next() {
 	local verb=$1
 
 	case $# in
-	0) echo set peer sa apply up reload down check show explain doctor monitor
-		echo genkey -batch -j --stats --help --version
+	0) echo set peer sa apply up reload down check show explain doctor top
+		echo monitor genkey -batch -j --stats --help --version
 		return ;;
 	esac
 	shift
 	case $verb in
-	set | peer | sa | show | explain) "_bhsec_$verb" "$@" ;;
+	set | peer | sa | show | explain | top) "_bhsec_$verb" "$@" ;;
 	apply) _bhsec_options '--dry-run --help' "$*" ;;
 	up | reload | down) _bhsec_named "$@" ;;
 	check) [ $# -gt 0 ] || { _bhsec_configured; echo --help; } ;;

@@ -60,6 +60,7 @@ int cmd_reload(struct context *ctx, struct words *words);
 int cmd_sa(struct context *ctx, struct words *words);
 int cmd_set(struct context *ctx, struct words *words);
 int cmd_show(struct context *ctx, struct words *words);
+int cmd_top(struct context *ctx, struct words *words);
 int cmd_up(struct context *ctx, struct words *words);
 
 #endif

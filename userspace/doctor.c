@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "doctor.h"
+#include "fetch.h"
 #include "message.h"
 #include "options.h"
 #include "print.h"
@@ -143,21 +144,11 @@ bool row_endpoint(const struct row *row, struct address *addr)
 	return true;
 }
 
-static bool dump_of(struct doctor *doctor, uint8_t command, uint16_t attr,
-		    uint32_t ifindex, struct nl_records *records)
-{
-	struct context *ctx = doctor->ctx;
-	struct request req;
-
-	request_begin(&req, ctx->buffer, sizeof(ctx->buffer), command);
-	request_put(&req, attr, sizeof(ifindex), &ifindex);
-	return !nl_dump(ctx->nl, &req, records).code;
-}
-
 /* One that goes meanwhile is not looked at. */
 static void add_tunnel(struct doctor *doctor, const struct nlmsghdr *nlh)
 {
 	struct tunnel *tunnel = &doctor->tunnel[doctor->count];
+	struct request req;
 	uint32_t ifindex;
 
 	tunnel->nlh = nlh;
@@ -172,10 +163,8 @@ static void add_tunnel(struct doctor *doctor, const struct nlmsghdr *nlh)
 		return;
 	}
 	doctor->count++;
-	if (!dump_of(doctor, BHSEC_CMD_PEER_GET, BHSEC_A_PEER_IFINDEX, ifindex,
-		     &tunnel->peers) ||
-	    !dump_of(doctor, BHSEC_CMD_SA_GET, BHSEC_A_SA_IFINDEX, ifindex,
-		     &tunnel->sas) ||
+	if (fetch_peers(doctor->ctx, ifindex, NULL, &req, &tunnel->peers).code ||
+	    fetch_sas(doctor->ctx, ifindex, NULL, &req, &tunnel->sas).code ||
 	    !rows_join(&tunnel->rows, &tunnel->peers, &tunnel->sas))
 		remark("doctor: the peers of %s were not looked at", tunnel->name);
 }
@@ -198,9 +187,8 @@ static int take_devices(struct doctor *doctor)
 	struct request req;
 	size_t i;
 
-	request_begin(&req, ctx->buffer, sizeof(ctx->buffer), BHSEC_CMD_DEV_GET);
+	error = fetch_devices(ctx, NULL, &req, &doctor->devices);
 	snprintf(req.subject, sizeof(req.subject), "doctor");
-	error = nl_dump(ctx->nl, &req, &doctor->devices);
 	if (error.code)
 		return refusal(ctx->nl, &req, &error);
 	doctor->tunnel = calloc(doctor->devices.count + 1,

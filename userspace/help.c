@@ -16,6 +16,7 @@ const char help_all[] =
 "  bhsec show [DEVICE [peer NAME]]     everything, and what was counted\n"
 "  bhsec explain DEVICE SRC DST        where a packet would go, or why not\n"
 "  bhsec doctor                        what keeps tunnels from working\n"
+"  bhsec top [DEVICE]                  rates and drops of peers, live\n"
 "  bhsec monitor                       events as they happen\n"
 "  bhsec genkey [CIPHER | --spi]       a new random key, or SPI\n"
 "  bhsec -batch FILE|-                 many commands, one a line\n"
@@ -187,6 +188,22 @@ const char help_doctor[] =
 "\n"
 "Example:\n"
 "  sudo bhsec doctor\n";
+
+const char help_top[] =
+"bhsec top [DEVICE] [OPTION...]: peers by what they carry and drop now: packets\n"
+"and inner bits a second, drops, age of the newest keys, last packet received\n"
+"\n"
+"  --interval SECONDS  from one look to the next, 1 to 3600 (2)\n"
+"  --sort COLUMN       name, in, out, drops, age or last (in)\n"
+"\n"
+"The keys n r t d a l sort by these, pressed again the other way round; arrows\n"
+"and PgUp, PgDn scroll, q ends. '!' marks a peer that is down, '?' one that is\n"
+"silent. What is no terminal gets lines of text, and so does one whose cursor\n"
+"does not move.\n"
+"\n"
+"Example:\n"
+"  bhsec top bh0 --sort drops\n"
+"  bhsec top --interval 60 >> rates.txt\n";
 
 const char help_monitor[] =
 "bhsec monitor [-j | --journal]: print events as they happen, one a line: bad\n"

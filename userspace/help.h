@@ -16,6 +16,7 @@ extern const char help_reload[];
 extern const char help_sa[];
 extern const char help_set[];
 extern const char help_show[];
+extern const char help_top[];
 extern const char help_up[];
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "array.h"
 #include "identities.h"
+#include "util.h"
 
 /**
  * struct identity - who is behind one SA
@@ -134,14 +135,12 @@ static uint32_t number_in(const struct bytes *bytes, int base)
 static char *printable(const struct bytes *bytes)
 {
 	char *text = malloc(bytes->len + 1);
-	size_t i;
 
 	if (!text)
 		return NULL;
-	for (i = 0; i < bytes->len; i++)
-		text[i] = bytes->at[i] < ' ' || bytes->at[i] > '~' ?
-			'?' : bytes->at[i];
-	text[i] = '\0';
+	memcpy(text, bytes->at, bytes->len);
+	text[bytes->len] = '\0';
+	make_printable(text, bytes->len);
 	return text;
 }
 

@@ -40,6 +40,7 @@ static const struct verb verbs[] = {
 	{ "show", cmd_show, help_show, true },
 	{ "explain", cmd_explain, help_explain, true },
 	{ "doctor", cmd_doctor, help_doctor, true },
+	{ "top", cmd_top, help_top, false },
 	{ "monitor", cmd_monitor, help_monitor, true },
 	{ "genkey", cmd_genkey, help_genkey, false },
 	{ "-batch", cmd_batch, help_batch, true },

@@ -2,9 +2,12 @@
 /*
  * What goes to standard error: sentences, and how far a batch has come.
  */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdio_ext.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "message.h"
@@ -98,4 +101,21 @@ int misuse(const char *format, ...)
 	sentence(format, values);
 	va_end(values);
 	return EXIT_USAGE;
+}
+
+/**
+ * output_ended - what never ends of itself can be written no more
+ * @command: its first word, for a sentence
+ *
+ * A reader that has gone misses nothing; other errors are for somebody's eyes.
+ *
+ * Return: exit status.
+ */
+int output_ended(const char *command)
+{
+	int err = errno;
+
+	__fpurge(stdout);
+	clearerr(stdout);
+	return err == EPIPE ? 0 : refuse("%s: %s", command, strerror(err));
 }

@@ -18,5 +18,6 @@ void remark(const char *format, ...) __printf(1, 2);
 /* Both print one sentence and return the status that goes with it. */
 int refuse(const char *format, ...) __printf(1, 2);
 int misuse(const char *format, ...) __printf(1, 2);
+int output_ended(const char *command);
 
 #endif

@@ -13,16 +13,14 @@
 
 #include "address.h"
 #include "array.h"
+#include "attr.h"
+#include "health.h"
 #include "label.h"
 #include "metrics.h"
 #include "names.h"
 #include "nl.h"
 #include "print.h"
-#include "problems.h"
 #include "util.h"
-
-/* Seconds within which what was sent should have been answered. */
-#define SILENCE 180
 
 /* What is known of a device or a peer, by number. */
 enum value {
@@ -172,16 +170,6 @@ static struct subject *add_subject(struct subjects *all, const char *device,
 	return subject;
 }
 
-static void take_stats_of(struct subject *subject, const struct nlattr *nest)
-{
-	const struct nlattr *attrs[BHSEC_A_STATS_MAX + 1];
-	unsigned int i;
-
-	nl_nested(nest, attrs, BHSEC_A_STATS_MAX);
-	for (i = BHSEC_A_STATS_RX_PACKETS; i <= BHSEC_A_STATS_MAX; i++)
-		subject->value[STATS + i] = number_or_none(attrs[i]);
-}
-
 static void take_icmp_of(struct subject *subject, const struct nlattr *nest)
 {
 	const struct nlattr *attrs[BHSEC_A_ICMP_MAX + 1];
@@ -195,37 +183,13 @@ static void take_icmp_of(struct subject *subject, const struct nlattr *nest)
 static void take_keys_of(struct subject *subject, const struct row *row,
 			 uint64_t now)
 {
-	const struct nlattr *attrs[BHSEC_A_SA_MAX + 1];
-	uint64_t *value, added;
-	size_t i;
+	uint64_t age[BHSEC_DIRECTION_OUT + 1];
+	unsigned int i;
 
-	for (i = 0; i < row->count; i++) {
-		nl_attrs(row->sa[i], attrs, BHSEC_A_SA_MAX);
-		if (!sa_works(attrs))
-			continue;
-		added = now - number_of(attrs[BHSEC_A_SA_AGE]);
-		value = &subject->value[KEY_ADDED +
-					number_of(attrs[BHSEC_A_SA_DIRECTION])];
-		if (added > *value)
-			*value = added;
-	}
-}
-
-/* Has it never been heard, or does it leave unanswered what it is sent? */
-static bool is_silent(const struct nlattr *received, const struct nlattr *sent)
-{
-	return !received || (sent && number_of(sent) < SILENCE &&
-			     number_of(received) >= SILENCE);
-}
-
-/* Who may not know of an endpoint knows of the path to it. */
-static bool is_peer_up(const struct row *row, const struct nlattr **attrs)
-{
-	return !(problems_of(row, attrs) &
-		 (NO_SELECTORS | NO_OUTBOUND | NO_INBOUND)) &&
-	       number_of(attrs[BHSEC_A_PEER_MTU]) &&
-	       !is_silent(attrs[BHSEC_A_PEER_LAST_RECEIVED],
-			  attrs[BHSEC_A_PEER_LAST_SENT]);
+	key_ages(row, age);
+	for (i = 0; i <= BHSEC_DIRECTION_OUT; i++)
+		subject->value[KEY_ADDED + i] = age[i] == NO_KEY ? 0 :
+			now - age[i];
 }
 
 static bool add_peer(struct metrics *metrics, const char *device, bool is_up,
@@ -241,13 +205,13 @@ static bool add_peer(struct metrics *metrics, const char *device, bool is_up,
 	received = attrs[BHSEC_A_PEER_LAST_RECEIVED];
 	sent = attrs[BHSEC_A_PEER_LAST_SENT];
 	subject->value[CONFIGURED] = 1;
-	subject->value[UP] = is_up && is_peer_up(row, attrs);
+	subject->value[UP] = is_up && health_of(row, attrs) == HEALTH_UP;
 	subject->value[MTU] = number_of(attrs[BHSEC_A_PEER_MTU]);
 	subject->value[LAST_RECEIVED] = received ? now - number_of(received) : 0;
 	subject->value[LAST_SENT] = sent ? now - number_of(sent) : 0;
 	take_keys_of(subject, row, now);
 	take_icmp_of(subject, attrs[BHSEC_A_PEER_ICMP]);
-	take_stats_of(subject, attrs[BHSEC_A_PEER_STATS]);
+	attr_stats(attrs[BHSEC_A_PEER_STATS], &subject->value[STATS]);
 	return true;
 }
 
@@ -279,7 +243,7 @@ bool metrics_add(struct metrics *metrics, bool is_up,
 	subject->value[PEERS] = number_of(attrs[BHSEC_A_DEVICE_PEERS]);
 	subject->value[REFUSALS] = number_or_none(attrs[BHSEC_A_DEVICE_REFUSALS]);
 	subject->value[UNDERLAY_NO_SA] = number_or_none(attrs[BHSEC_A_DEVICE_NO_SA]);
-	take_stats_of(subject, attrs[BHSEC_A_DEVICE_STATS]);
+	attr_stats(attrs[BHSEC_A_DEVICE_STATS], &subject->value[STATS]);
 	for (i = 0; i < peers->count; i++)
 		if (!add_peer(metrics, name, is_up, &peers->row[i], now))
 			return false;

@@ -7,7 +7,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdio_ext.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -245,16 +244,6 @@ static int open_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-/* A reader that has gone misses nothing; other errors are for somebody's eyes. */
-static int end_text(void)
-{
-	int err = errno;
-
-	__fpurge(stdout);
-	clearerr(stdout);
-	return err == EPIPE ? 0 : refuse("monitor: %s", strerror(err));
-}
-
 /* Has all that was told got where it is read? If not, @status is how to end. */
 static bool is_written(const struct output *out, int *status)
 {
@@ -264,7 +253,7 @@ static bool is_written(const struct output *out, int *status)
 		*status = refuse("monitor: the journal takes no entry: %s",
 				 strerror(error));
 	else if (fflush(stdout))
-		*status = end_text();
+		*status = output_ended("monitor");
 	else
 		return true;
 	return false;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fetch.h"
 #include "message.h"
 #include "options.h"
 #include "print.h"
@@ -42,29 +43,6 @@ static int join_and_print(struct show *show, const struct nlmsghdr *device,
 	return done ? 0 : refuse("out of memory");
 }
 
-static struct nl_error get_peers(struct show *show, uint32_t ifindex,
-				 struct nl_records *peers, struct request *req)
-{
-	request_begin(req, show->ctx->buffer, sizeof(show->ctx->buffer),
-		      BHSEC_CMD_PEER_GET);
-	request_put(req, BHSEC_A_PEER_IFINDEX, sizeof(ifindex), &ifindex);
-	if (!show->peer)
-		return nl_dump(show->ctx->nl, req, peers);
-	request_put_text(req, BHSEC_A_PEER_NAME, show->peer);
-	return nl_do(show->ctx->nl, req, peers);
-}
-
-static struct nl_error get_sas(struct show *show, uint32_t ifindex,
-			       struct nl_records *sas, struct request *req)
-{
-	request_begin(req, show->ctx->buffer, sizeof(show->ctx->buffer),
-		      BHSEC_CMD_SA_GET);
-	request_put(req, BHSEC_A_SA_IFINDEX, sizeof(ifindex), &ifindex);
-	if (show->peer)
-		request_put_text(req, BHSEC_A_SA_PEER, show->peer);
-	return nl_dump(show->ctx->nl, req, sas);
-}
-
 /* One of many devices may be deleted meanwhile. */
 static int refuse_device(struct show *show, const struct nlmsghdr *device,
 			 struct request *req, const struct nl_error *error)
@@ -87,9 +65,9 @@ static int show_device(struct show *show, const struct nlmsghdr *nlh)
 	int status;
 
 	ifindex = number_of(nl_find(nlh, BHSEC_A_DEVICE_IFINDEX));
-	error = get_peers(show, ifindex, &peers, &req);
+	error = fetch_peers(show->ctx, ifindex, show->peer, &req, &peers);
 	if (!error.code)
-		error = get_sas(show, ifindex, &sas, &req);
+		error = fetch_sas(show->ctx, ifindex, show->peer, &req, &sas);
 	if (!error.code)
 		status = join_and_print(show, nlh, &peers, &sas);
 	else
@@ -111,9 +89,10 @@ int show_get_peers(struct show *show, const struct nlmsghdr *device,
 		   struct nl_records *peers)
 {
 	uint32_t ifindex = number_of(nl_find(device, BHSEC_A_DEVICE_IFINDEX));
+	struct nl_error error;
 	struct request req;
-	struct nl_error error = get_peers(show, ifindex, peers, &req);
 
+	error = fetch_peers(show->ctx, ifindex, show->peer, &req, peers);
 	return error.code ? refuse_device(show, device, &req, &error) : 0;
 }
 
@@ -130,16 +109,9 @@ int show_get_devices(struct show *show, struct nl_records *devices)
 	struct nl_error error;
 	struct request req;
 
-	request_begin(&req, ctx->buffer, sizeof(ctx->buffer),
-		      BHSEC_CMD_DEV_GET);
+	error = fetch_devices(ctx, show->device, &req, devices);
 	snprintf(req.subject, sizeof(req.subject), "%s",
 		 show->device ? show->device : "show");
-	if (show->device) {
-		request_put_text(&req, BHSEC_A_DEVICE_IFNAME, show->device);
-		error = nl_do(ctx->nl, &req, devices);
-	} else {
-		error = nl_dump(ctx->nl, &req, devices);
-	}
 	return error.code ? refusal(ctx->nl, &req, &error) : 0;
 }
 

@@ -13,4 +13,18 @@
 #define container_of(pointer, type, member) \
 	((type *)((char *)(pointer) - offsetof(type, member)))
 
+/**
+ * make_printable - have a terminal show a text and do nothing else with it
+ * @text: any bytes; those that are not printable ASCII become question marks
+ * @len: its length
+ */
+static inline void make_printable(char *text, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if (text[i] < ' ' || text[i] > '~')
+			text[i] = '?';
+}
+
 #endif

@@ -26,11 +26,19 @@ make_debian() {
 		{ cat "$dir.log" >&2; die "no Debian $suite can be made"; }
 }
 
+make_builder() {
+	make_debian "$@"
+	echo "$2" >"$3/list"
+}
+
 # What builds packages; in the newest Debian, what judges them, too.
 need_builder() {
+	local dir=$cache/deb/$1/builder
 	local packages=build-essential,debhelper,dh-dkms,libjson-c-dev
-	packages+=,libmnl-dev,pkgconf,python3
+	packages+=,libmnl-dev,libncurses-dev,pkgconf,python3
 	[ "$1" != sid ] || packages+=,git,lintian,python3-spdx-tools
-	make_once "$cache/deb/$1/builder" "making a Debian $1 that builds packages" \
-		make_debian "$1" "$packages"
+	# A cache that another commit has filled may lack some of them.
+	[ "$(cat "$dir/list" 2>/dev/null)" = "$packages" ] || rm -rf "$dir"
+	make_once "$dir" "making a Debian $1 that builds packages" \
+		make_builder "$1" "$packages"
 }

@@ -204,8 +204,8 @@ link_modules() {
 # What tests and demo use and this machine lacks lies over its files in the
 # guest, and is never installed here.
 tools="conntrack curl ethtool iperf3 iproute2 iptables iputils-ping kmod nftables
-python3 python3-cryptography python3-jsonschema python3-scapy python3-yaml
-socat systemd tcpdump tshark"
+python3 python3-cryptography python3-jsonschema python3-pyte python3-scapy
+python3-yaml socat systemd tcpdump tshark"
 
 make_tools() {
 	"$vm/fetch" "$(. /etc/os-release; echo "$VERSION_CODENAME")" "$1" $tools

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Devices, their peers and SAs, as the kernel has them. How it refuses is left to
+ * who asks, and so is the request, whose subject a sentence needs.
+ */
+#include "fetch.h"
+
+static void begin(struct context *ctx, struct request *req, uint8_t command)
+{
+	request_begin(req, ctx->buffer, sizeof(ctx->buffer), command);
+}
+
+/**
+ * fetch_devices - ask for a device, or for all
+ * @ctx: the process
+ * @device: its name, NULL for all
+ * @req: becomes the request
+ * @devices: gets them
+ *
+ * Return: how the kernel refused, if so.
+ */
+struct nl_error fetch_devices(struct context *ctx, const char *device,
+			      struct request *req, struct nl_records *devices)
+{
+	begin(ctx, req, BHSEC_CMD_DEV_GET);
+	if (!device)
+		return nl_dump(ctx->nl, req, devices);
+	request_put_text(req, BHSEC_A_DEVICE_IFNAME, device);
+	return nl_do(ctx->nl, req, devices);
+}
+
+/**
+ * fetch_peers - ask for a peer of a device, or for all
+ * @ctx: the process
+ * @ifindex: of the device
+ * @peer: its name, NULL for all
+ * @req: becomes the request
+ * @peers: gets them
+ *
+ * Return: how the kernel refused, if so.
+ */
+struct nl_error fetch_peers(struct context *ctx, uint32_t ifindex,
+			    const char *peer, struct request *req,
+			    struct nl_records *peers)
+{
+	begin(ctx, req, BHSEC_CMD_PEER_GET);
+	request_put(req, BHSEC_A_PEER_IFINDEX, sizeof(ifindex), &ifindex);
+	if (!peer)
+		return nl_dump(ctx->nl, req, peers);
+	request_put_text(req, BHSEC_A_PEER_NAME, peer);
+	return nl_do(ctx->nl, req, peers);
+}
+
+/**
+ * fetch_sas - ask for the SAs of a peer of a device, or for those of all
+ * @ctx: the process
+ * @ifindex: of the device
+ * @peer: its name, NULL for all
+ * @req: becomes the request
+ * @sas: gets them
+ *
+ * Return: how the kernel refused, if so.
+ */
+struct nl_error fetch_sas(struct context *ctx, uint32_t ifindex,
+			  const char *peer, struct request *req,
+			  struct nl_records *sas)
+{
+	begin(ctx, req, BHSEC_CMD_SA_GET);
+	request_put(req, BHSEC_A_SA_IFINDEX, sizeof(ifindex), &ifindex);
+	if (peer)
+		request_put_text(req, BHSEC_A_SA_PEER, peer);
+	return nl_dump(ctx->nl, req, sas);
+}
