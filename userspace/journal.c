@@ -244,7 +244,7 @@ void journal_begin(struct journal *journal, const char *event)
  * journal_field - a value of an entry
  * @journal: the one that has begun
  * @key: its name in JSON or in text
- * @value: it; several of one name are a list
+ * @value: it
  */
 void journal_field(struct journal *journal, const char *key, const char *value)
 {
@@ -254,6 +254,32 @@ void journal_field(struct journal *journal, const char *key, const char *value)
 	for (; *key && len < sizeof(name) - 1; key++)
 		name[len++] = *key == '-' ? '_' : toupper((unsigned char)*key);
 	add_own(journal, name, value);
+}
+
+/**
+ * journal_member - one more value of a list, which is a field with commas
+ * @journal: the one whose last field is the list
+ * @value: it
+ *
+ * A field for each would be more than the library sends of a peer with as many
+ * selectors as it can have.
+ */
+void journal_member(struct journal *journal, const char *value)
+{
+	struct iovec *list = &journal->field[journal->count - 1];
+	char *text;
+	int len;
+
+	if (journal->error)
+		return;
+	len = asprintf(&text, "%.*s,%s", (int)list->iov_len,
+		       (char *)list->iov_base, value);
+	if (len < 0) {
+		fail(journal, ENOMEM);
+		return;
+	}
+	free(list->iov_base);
+	*list = (struct iovec){ text, len };
 }
 
 /**

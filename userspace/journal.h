@@ -10,6 +10,7 @@ struct journal *journal_open(void);
 void journal_close(struct journal *journal);
 void journal_begin(struct journal *journal, const char *event);
 void journal_field(struct journal *journal, const char *key, const char *value);
+void journal_member(struct journal *journal, const char *value);
 void journal_text(struct journal *journal, const char *bytes, size_t len);
 void journal_send(struct journal *journal);
 int journal_error(const struct journal *journal);

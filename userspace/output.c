@@ -114,14 +114,17 @@ static void put(struct output *out, const char *word, const char *value,
 	put_text(out, value, len);
 }
 
-/*
- * The same of a value that has a name, which a journal gets, too; not of what is in
- * an object inside, for its names are those of the outer one's.
- */
+/* What is in an object inside has names that the outer one's have, too. */
+static bool is_field(const struct output *out)
+{
+	return out->journal && out->depth == 1;
+}
+
+/* The same of a value that has a name, by which a journal gets it. */
 static void put_value(struct output *out, const char *key, const char *word,
 		      const char *value)
 {
-	if (out->journal && out->depth == 1)
+	if (is_field(out))
 		journal_field(out->journal, key, value);
 	put(out, word, value, 0);
 }
@@ -430,7 +433,9 @@ void out_member(struct output *out, const char *value)
 		add(out, NULL, json_object_new_string(value));
 		return;
 	}
-	if (out->journal && out->depth == 1)
+	if (is_field(out) && out->has_member)
+		journal_member(out->journal, value);
+	else if (is_field(out))
 		journal_field(out->journal, out->list, value);
 	if (!out->has_member) {
 		put(out, out->list, value, strlen(","));
