@@ -33,9 +33,10 @@ files := bin/bhsec \
 	share/bhsec/dashboard.json \
 	libexec/bhsec-http \
 	$(addprefix $(units)/,bhsec-metrics.socket bhsec-metrics@.service \
-		bhsec-textfile.timer bhsec-textfile.service)
+		bhsec-textfile.timer bhsec-textfile.service bhsec-journal.service)
 # What each of these services is held to.
-hardened := $(units)/bhsec-metrics@.service.d $(units)/bhsec-textfile.service.d
+hardened := $(addprefix $(units)/,bhsec-metrics@.service.d \
+	bhsec-textfile.service.d bhsec-journal.service.d)
 prefix := $(DESTDIR)$(PREFIX)
 extra := $(DESTDIR)/lib/modules/$(KVER)/extra
 

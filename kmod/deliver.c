@@ -87,7 +87,7 @@ static void drop_landed(struct net_device *dev, struct list_head *list)
 	list_for_each_entry_safe(skb, next, list, list) {
 		skb_list_del_init(skb);
 		dev_core_stats_rx_dropped_inc(dev);
-		kfree_skb(skb);
+		kfree_skb_reason(skb, SKB_DROP_REASON_DEV_READY);
 	}
 }
 
@@ -154,7 +154,7 @@ static void drop_all(struct bhsec_sa *sa, struct sk_buff *list,
 		skb_mark_not_on_list(skb);
 		dev_core_stats_rx_dropped_inc(sa->peer->bdev->dev);
 		bhsec_sa_count_drops(sa, counter, 1);
-		kfree_skb(skb);
+		kfree_skb_reason(skb, bhsec_drop_reason(counter));
 	}
 }
 

@@ -18,6 +18,7 @@
 #include "esp.h"
 #include "netlink.h"
 #include "path_error.h"
+#include "trace.h"
 #include "underlay.h"
 #include "xfrm_bind.h"
 #include "xfrm_sad.h"
@@ -71,6 +72,7 @@ static void audit_unknown(const struct sk_buff *skb,
 
 	skb_copy_bits(skb, 0, &esp, min_t(int, skb->len, sizeof(esp)));
 	bhsec_traffic_add(bhsec_net(net)->no_sa, 1, 0);
+	trace_bhsec_drop(NULL, NULL, esp.spi, false, BHSEC_A_STATS_NO_SA, 1);
 	bhsec_event(BHSEC_EVENT_NO_SA, net, NULL, esp.spi, ntohl(esp.seq_no),
 		    arrival);
 }

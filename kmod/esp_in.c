@@ -81,7 +81,7 @@ static void drop(struct batch *batch, struct sk_buff *skb, unsigned int counter)
 	if (event_of[counter] && underlay)
 		bhsec_event(event_of[counter], underlay, sa, sa->spi,
 			    datagram(skb)->seq, batch->arrival);
-	kfree_skb(skb);
+	kfree_skb_reason(skb, bhsec_drop_reason(counter));
 }
 
 /* Why a datagram is refused, 0 if it is not, or KEPT. */

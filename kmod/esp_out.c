@@ -71,7 +71,7 @@ static void count_drops(struct bhsec_sa *sa, unsigned int counter,
 static void drop(struct bhsec_sa *sa, struct sk_buff *skb, unsigned int counter)
 {
 	count_drops(sa, counter, 1);
-	kfree_skb(skb);
+	kfree_skb_reason(skb, bhsec_drop_reason(counter));
 }
 
 /* ip6_output() looks into a packet's owner as into an IP socket. */
@@ -182,7 +182,8 @@ static void send(struct bhsec_sa *sa, const struct bhsec_outer *outer,
 		return;
 	if (unlikely(!underlay)) {
 		count_drops(sa, BHSEC_A_STATS_NO_ROUTE, list->count);
-		kfree_skb_list(list->first);
+		kfree_skb_list_reason(list->first,
+				      SKB_DROP_REASON_IP_OUTNOROUTES);
 		return;
 	}
 	bhsec_sa_count(sa, list->count, list->bytes);

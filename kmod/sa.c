@@ -21,6 +21,7 @@
 #include "netlink.h"
 #include "peer.h"
 #include "sa.h"
+#include "trace.h"
 #include "underlay.h"
 #include "xfrm_bind.h"
 
@@ -451,6 +452,8 @@ void bhsec_sa_count_drops(struct bhsec_sa *sa, unsigned int counter,
 			  unsigned int count)
 {
 	bhsec_drops_add(READ_ONCE(sa->drops) ?: first_drops(sa), counter, count);
+	trace_bhsec_drop(sa->peer->bdev->dev, sa->peer->name, sa->spi,
+			 sa->outbound, counter, count);
 }
 
 /*

@@ -8,6 +8,9 @@
 
 #include "stats.h"
 
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
 /**
  * bhsec_traffic_alloc - counters of packets, all zero
  *
@@ -65,4 +68,39 @@ void bhsec_drops_sum(const struct bhsec_drops *drops, u64 *sums)
 
 	for (i = 0; i < ARRAY_SIZE(drops->count); i++)
 		sums[BHSEC_A_STATS_NO_SA + i] += atomic64_read(&drops->count[i]);
+}
+
+static const char *const causes[BHSEC_COUNTERS] = {
+	[BHSEC_A_STATS_NO_SA] = "no_sa",
+	[BHSEC_A_STATS_AUTH] = "auth",
+	[BHSEC_A_STATS_REPLAY] = "replay",
+	[BHSEC_A_STATS_MALFORMED] = "malformed",
+	[BHSEC_A_STATS_SELECTOR] = "selector",
+	[BHSEC_A_STATS_PADDING] = "padding",
+	[BHSEC_A_STATS_FRAGMENT] = "fragment",
+	[BHSEC_A_STATS_ENCAP] = "encap",
+	[BHSEC_A_STATS_DUMMY] = "dummy",
+	[BHSEC_A_STATS_EXPIRED] = "expired",
+	[BHSEC_A_STATS_EXHAUSTED] = "exhausted",
+	[BHSEC_A_STATS_NO_KEY] = "no_key",
+	[BHSEC_A_STATS_NO_PEER] = "no_peer",
+	[BHSEC_A_STATS_NO_ENDPOINT] = "no_endpoint",
+	[BHSEC_A_STATS_NO_ROUTE] = "no_route",
+	[BHSEC_A_STATS_TOO_BIG] = "too_big",
+	[BHSEC_A_STATS_LOOP] = "loop",
+	[BHSEC_A_STATS_DOWN] = "down",
+	[BHSEC_A_STATS_BACKLOG] = "backlog",
+	[BHSEC_A_STATS_NOMEM] = "nomem",
+	[BHSEC_A_STATS_CRYPTO] = "crypto",
+};
+
+/**
+ * bhsec_cause_name - the word for why a packet is dropped
+ * @counter: BHSEC_A_STATS_NO_SA or one after it
+ *
+ * Return: the name that the tool gives the counter.
+ */
+const char *bhsec_cause_name(unsigned int counter)
+{
+	return causes[counter];
 }

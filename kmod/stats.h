@@ -4,6 +4,7 @@
 
 #include <linux/atomic.h>
 #include <linux/percpu.h>
+#include <linux/skbuff.h>
 #include <linux/u64_stats_sync.h>
 
 #include "uapi/bhsec.h"
@@ -36,6 +37,7 @@ struct bhsec_drops {
 struct bhsec_traffic __percpu *bhsec_traffic_alloc(void);
 void bhsec_traffic_sum(struct bhsec_traffic __percpu *traffic, u64 *sums);
 void bhsec_drops_sum(const struct bhsec_drops *drops, u64 *sums);
+const char *bhsec_cause_name(unsigned int counter);
 
 /**
  * bhsec_traffic_add - count packets
@@ -68,6 +70,31 @@ static inline void bhsec_drops_add(struct bhsec_drops *drops,
 				   unsigned int counter, u64 count)
 {
 	atomic64_add(count, &drops->count[counter - BHSEC_A_STATS_NO_SA]);
+}
+
+/**
+ * bhsec_drop_reason - what the kernel itself calls a cause
+ * @counter: BHSEC_A_STATS_*
+ *
+ * Return: its reason, SKB_DROP_REASON_NOT_SPECIFIED where it has none that says
+ * the same.
+ */
+static inline enum skb_drop_reason bhsec_drop_reason(unsigned int counter)
+{
+	switch (counter) {
+	case BHSEC_A_STATS_SELECTOR:
+		return SKB_DROP_REASON_XFRM_POLICY;
+	case BHSEC_A_STATS_NO_ROUTE:
+		return SKB_DROP_REASON_IP_OUTNOROUTES;
+	case BHSEC_A_STATS_TOO_BIG:
+		return SKB_DROP_REASON_PKT_TOO_BIG;
+	case BHSEC_A_STATS_DOWN:
+		return SKB_DROP_REASON_DEV_READY;
+	case BHSEC_A_STATS_NOMEM:
+		return SKB_DROP_REASON_NOMEM;
+	default:
+		return SKB_DROP_REASON_NOT_SPECIFIED;
+	}
 }
 
 #endif

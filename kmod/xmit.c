@@ -18,6 +18,7 @@
 #include "owner.h"
 #include "sa.h"
 #include "segment.h"
+#include "trace.h"
 #include "xfrm_bind.h"
 #include "xmit.h"
 
@@ -178,10 +179,12 @@ static void count_tx_drop(struct bhsec_device *bdev, struct bhsec_peer *peer,
 			  unsigned int drop)
 {
 	DEV_STATS_ADD(bdev->dev, tx_dropped, count);
-	if (sa)
+	if (sa) {
 		bhsec_sa_count_drops(sa, drop, count);
-	else
-		bhsec_drops_add(peer ? peer->drops : &bdev->drops, drop, count);
+		return;
+	}
+	bhsec_drops_add(peer ? peer->drops : &bdev->drops, drop, count);
+	trace_bhsec_drop(bdev->dev, peer ? peer->name : NULL, 0, true, drop, count);
 }
 
 static int xmit_fragment(struct net *net, struct sock *sk, struct sk_buff *skb);
@@ -213,7 +216,7 @@ static void xmit_apart(struct sk_buff *skb, struct bhsec_sa *sa)
 	if (IS_ERR_OR_NULL(segments)) {
 		count_tx_drop(bdev, sa->peer, sa, packets_of(skb),
 			      BHSEC_A_STATS_NOMEM);
-		kfree_skb(skb);
+		kfree_skb_reason(skb, SKB_DROP_REASON_NOMEM);
 		return;
 	}
 	consume_skb(skb);
@@ -245,7 +248,7 @@ static void xmit_too_big(struct sk_buff *skb, struct bhsec_sa *sa,
 	tell_too_big(skb, inner, mtu);
 	count_tx_drop(bdev, sa->peer, sa, packets_of(skb),
 		      loops ? BHSEC_A_STATS_LOOP : BHSEC_A_STATS_TOO_BIG);
-	kfree_skb(skb);
+	kfree_skb_reason(skb, SKB_DROP_REASON_PKT_TOO_BIG);
 }
 
 /*
@@ -380,7 +383,7 @@ unreachable:
 		tell_unreachable(skb);
 drop:
 	count_tx_drop(bdev, way.peer, way.sa, packets_of(skb), drop);
-	kfree_skb(skb);
+	kfree_skb_reason(skb, bhsec_drop_reason(drop));
 }
 
 static int xmit_fragment(struct net *net, struct sock *sk, struct sk_buff *skb)

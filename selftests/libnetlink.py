@@ -284,3 +284,17 @@ class Genl:
                         if number == data[16])
         kind = COMMANDS[op["notify"]][1]["attribute-set"]
         return name, decode(kind, data[ATTRS_AT:])
+
+
+# As large as a peer gets.
+LONGEST = [("prefix", [("addr", bytes((10, 9, n, 0))), ("len", 24)])
+           for n in range(256)]
+
+
+def many_changes(nl, count):
+    """To a peer of bh0 that is there meanwhile."""
+    nl.do("peer-add", ifname="bh0", name="long", selectors=LONGEST,
+          local_selectors=LONGEST)
+    for n in range(count):
+        nl.do("peer-set", ifname="bh0", name="long", keepalive=1 + n)
+    nl.do("peer-del", ifname="bh0", name="long")

@@ -42,15 +42,15 @@ def probes(places, trigger=None):
         for name, place in places.items():
             kind = "r" if place.endswith("%return") else "p"
             write("kprobe_events",
-                  f"{kind}:bhsec/{name} {place.removesuffix('%return')}")
-            stack.callback(write, "kprobe_events", f"-:bhsec/{name}")
+                  f"{kind}:bhsec_test/{name} {place.removesuffix('%return')}")
+            stack.callback(write, "kprobe_events", f"-:bhsec_test/{name}")
         for name in places:
             if trigger:
-                write(f"events/bhsec/{name}/trigger", trigger)
-                stack.callback(write, f"events/bhsec/{name}/trigger",
+                write(f"events/bhsec_test/{name}/trigger", trigger)
+                stack.callback(write, f"events/bhsec_test/{name}/trigger",
                                f"!{trigger}")
-            write(f"events/bhsec/{name}/enable", "1")
-            stack.callback(write, f"events/bhsec/{name}/enable", "0")
+            write(f"events/bhsec_test/{name}/enable", "1")
+            stack.callback(write, f"events/bhsec_test/{name}/enable", "0")
         yield
 
 

@@ -216,18 +216,6 @@ def _():
     check_equal(events.events[3]["keepalive"], 7, "keepalive")
 
 
-LONGEST = [("prefix", [("addr", bytes((10, 9, n, 0))), ("len", 24)])
-           for n in range(256)]
-
-
-def many_changes(count):
-    nl.do("peer-add", ifname="bh0", name="long", selectors=LONGEST,
-          local_selectors=LONGEST)
-    for n in range(count):
-        nl.do("peer-set", ifname="bh0", name="long", keepalive=1 + n)
-    nl.do("peer-del", ifname="bh0", name="long")
-
-
 @case("who was too slow for all is told, and the tool says so")
 def _():
     slow, events = Genl(a), Monitor(a)
@@ -235,7 +223,7 @@ def _():
     slow.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
     events.process.send_signal(signal.SIGSTOP)
     # as large as they get: the tool's buffer holds 8 MB
-    many_changes(1000)
+    many_changes(nl, 1000)
     heard = []
     try:
         while change := slow.change(0):
@@ -252,7 +240,7 @@ def _():
 @case("nothing that is configured is held back, however much it is")
 def _():
     manager = Manager()
-    many_changes(100)
+    many_changes(nl, 100)
     check_equal(manager.listen(), ["peer-add"] + ["peer-set"] * 100
                 + ["peer-del"], "told")
 

@@ -8,17 +8,13 @@ auditable is told to who listens, and told so often and no more."""
 import itertools
 
 from lib import *
-from libesp import *
+from libbad import *
 from libnetlink import EVENTS, Genl
 
 WINDOWS = 1, 32, 64, 65536
 DEFAULT_WINDOW = 4096
 IN = 0
-CE = 3                      # congestion experienced, in the outer TOS
 EVENTS_PER_SECOND, FLOOD = 20, 200
-PAYLOAD = b"0123456789abcdef"
-# Below this an ESP packet cannot hold its own header, trailer and ICV.
-ESP_MIN = HEAD + 2 + ICV
 
 a, b = Ns("a"), Ns("b")
 link = veth(a, b)
@@ -35,10 +31,6 @@ numbers = {t: itertools.count(3) for t in made}
 def name(t):
     return (f"{t.cipher} {t.encap} over IPv{t.family} "
             f"{'with' if t.esn else 'without'} ESN")
-
-
-def inner_of(t, data=PAYLOAD, family=4):
-    return udp(t.inner("b", family), t.inner("a", family), 7, SINK_PORT, data)
 
 
 def snapshot():
@@ -90,12 +82,6 @@ def goes_on(t):
 
 def sealed(t, plain):
     return seal(t.in_, next(numbers[t]), plain)
-
-
-def with_bit(data, bit):
-    changed = bytearray(data)
-    changed[bit // 8] ^= 1 << bit % 8
-    return bytes(changed)
 
 
 def flipped(t, start, end):
@@ -309,32 +295,9 @@ def listener():
     return nl
 
 
-def audited(t):
-    """(event, number, ESP, how it is sent) of each that a peer has."""
-    inner = inner_of(t)
-    plain = inner + trailer(len(inner), NEXT_IPV4)
-    foreign = udp("10.99.0.1", t.inner("a", 4), 7, SINK_PORT, PAYLOAD)
-    unpadded = inner + b"\2\1" + bytes((2, NEXT_IPV4))
-    other = {"encap": "esp" if t.encap == "udp" else "udp"}
-
-    def one(event, plain, change=bytes, **how):
-        seq = next(numbers[t])
-        return event, seq, change(seal(t.in_, seq, plain)), how
-    first = one("selector", foreign + trailer(len(foreign), NEXT_IPV4))
-    return [
-        first, ("replay", *first[1:]),
-        one("auth", plain, lambda esp: with_bit(esp, 8 * len(esp) - 1)),
-        one("malformed", plain, lambda esp: esp[:ESP_MIN - 1]),
-        one("malformed", bytes(38) + trailer(38, NEXT_IPV4)),
-        one("malformed", plain, tos=CE),
-        one("padding", unpadded),
-        one("encap", plain, **other),
-    ]
-
-
 def of_a_peer(t):
     nl = listener()
-    for event, seq, esp, how in audited(t):
+    for event, seq, esp, how in audited(t, numbers[t]):
         wires[t].send(esp, **how)
         check_equal(nl.event(PATIENCE), {
             "event": EVENTS.index(event), "ifindex": a.ifindex("bh0"),

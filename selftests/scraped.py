@@ -8,14 +8,11 @@ import shlex
 import shutil
 
 from libmetrics import *
+from libunits import *
 
-TOP = f"{TESTS}/.."
-UNITS = "/usr/local/lib/systemd/system"
 NOBODY = 65534
 # Exposure by systemd-analyze, in tenths; others are at 90.
 EXPOSED = 15
-# Programs of this size are long in starting where each page is emulated.
-LIMIT = 10 * PATIENCE
 
 a, b = Ns("a"), Ns("b")
 t = tunnel_bhsec(a, b, veth(a, b))
@@ -25,34 +22,6 @@ a.bhsec("peer add bh0 idle selectors 10.77.0.0/24\n")
 
 # What is installed
 
-def installed():
-    """As by make install, into this guest, which forgets it."""
-    if not os.path.exists(f"{TOP}/Makefile"):
-        raise Skip("there is no make install beside the tests")
-    shutil.copy(os.environ["BHSEC_KO"], f"{TOP}/bhsec.ko")
-    done = subprocess.run(["make", "-s", "-C", TOP, "install", "DESTDIR=/tmp/root"],
-                          capture_output=True, text=True, check=False)
-    check_equal(done.returncode, 0, done.stderr)
-    shutil.copytree("/tmp/root/usr/local", "/usr/local", dirs_exist_ok=True)
-
-
-def analyze(*words):
-    done = subprocess.run(["systemd-analyze", *words], capture_output=True,
-                          text=True, check=False, timeout=LIMIT)
-    return done.returncode, done.stdout + done.stderr
-
-
-def settings(name, key):
-    """What each setting of this name in a unit says."""
-    with open(f"{UNITS}/{name}", encoding="ascii") as file:
-        return re.findall(rf"^{key}=(.*)$", file.read(), re.M)
-
-
-def unit(name, key):
-    """The last of them."""
-    return settings(name, key)[-1]
-
-
 SERVICES = "bhsec-metrics@.service", "bhsec-textfile.service"
 
 
@@ -60,7 +29,7 @@ SERVICES = "bhsec-metrics@.service", "bhsec-textfile.service"
 def _():
     installed()
     names = [name for name in os.listdir(UNITS) if not name.endswith(".d")]
-    check_equal(len(names), 4, f"units: {names}")
+    check_equal(len(names), 5, f"units: {names}")
     _, said = analyze("verify", "--man=no", *(f"{UNITS}/{name}" for name in names))
     check_equal([line for line in said.splitlines() if "bhsec" in line], [],
                 "remarks")
@@ -69,9 +38,7 @@ def _():
 @case("a service may do nothing but ask the kernel")
 def _():
     for name in SERVICES:
-        status, said = analyze("security", "--offline=true",
-                               f"--threshold={EXPOSED}", f"{UNITS}/{name}")
-        check_equal(status, 0, said)
+        confined(name, EXPOSED)
 
 
 @case("make uninstall removes what was installed")

@@ -197,7 +197,8 @@ _bhsec_next() {
 	apply) _bhsec_options '--dry-run --help' "$*" ;;
 	up | reload | down) _bhsec_named "$@" ;;
 	check) [ $# -gt 0 ] || { _bhsec_configured; echo --help; } ;;
-	doctor | monitor) _bhsec_options '-j --help' "$*" ;;
+	doctor) _bhsec_options '-j --help' "$*" ;;
+	monitor) [ $# -gt 0 ] || echo -j --journal --help ;;
 	genkey) [ $# -gt 0 ] || echo $_bhsec_ciphers --spi --help ;;
 	-j | --json) _bhsec_next "$@" ;;
 	--stats) case $#:$1 in

@@ -206,13 +206,15 @@ const char help_top[] =
 "  bhsec top --interval 60 >> rates.txt\n";
 
 const char help_monitor[] =
-"bhsec monitor [-j]: print events as they happen, one a line: bad packets, ends\n"
-"of SAs, and what is configured by hand or by an IKE daemon\n"
+"bhsec monitor [-j | --journal]: print events as they happen, one a line: bad\n"
+"packets, ends of SAs, and what is configured by hand or by an IKE daemon\n"
 "\n"
 "  -j, --json  as JSON\n"
+"  --journal   write them to systemd's journal instead, each with its fields\n"
 "\n"
 "Example:\n"
-"  bhsec monitor -j | jq 'select(.event == \"soft\")'\n";
+"  bhsec monitor -j | jq 'select(.event == \"soft\")'\n"
+"  systemctl enable --now bhsec-journal && journalctl -f BHSEC_PEER=bts7\n";
 
 const char help_genkey[] =
 "bhsec genkey [CIPHER | --spi]: print a new random key, salt included, in base64\n"

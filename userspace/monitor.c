@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "context.h"
+#include "journal.h"
 #include "message.h"
 #include "names.h"
 #include "output.h"
@@ -49,9 +50,6 @@ static void print_suppressed(struct output *out, const struct nlattr *attr)
 
 static void print_attrs(struct output *out, const struct nlattr **attrs)
 {
-	out_named(out, "event", NULL,
-		  names_word(&event_names,
-			     mnl_attr_get_u32(attrs[BHSEC_A_EVENT_EVENT])));
 	print_string(out, "device", NULL, attrs[BHSEC_A_EVENT_IFNAME]);
 	print_string(out, "peer", "peer", attrs[BHSEC_A_EVENT_PEER]);
 	if (attrs[BHSEC_A_EVENT_DIRECTION])
@@ -120,16 +118,23 @@ static const struct change {
 	[BHSEC_CMD_SA_DEL_NTF] = { "sa_del", print_sa_change },
 };
 
-static void begin(struct output *out)
+/* An entry of a journal has its time by itself. */
+static void begin(struct output *out, const char *event)
 {
 	out_object(out, NULL);
-	print_time(out);
+	if (out->journal)
+		journal_begin(out->journal, event);
+	else
+		print_time(out);
+	out_named(out, "event", NULL, event);
 }
 
 static void end(struct output *out)
 {
 	out_object_end(out);
 	out_end(out);
+	if (out->journal)
+		journal_send(out->journal);
 }
 
 static void print_event(struct output *out, const struct nlmsghdr *nlh)
@@ -139,7 +144,8 @@ static void print_event(struct output *out, const struct nlmsghdr *nlh)
 	nl_attrs(nlh, attrs, BHSEC_A_EVENT_MAX);
 	if (!attrs[BHSEC_A_EVENT_EVENT])
 		return;
-	begin(out);
+	begin(out, names_word(&event_names,
+			      mnl_attr_get_u32(attrs[BHSEC_A_EVENT_EVENT])));
 	print_attrs(out, attrs);
 	end(out);
 }
@@ -149,8 +155,7 @@ static void print_change(struct output *out, const struct nlmsghdr *nlh)
 	const struct genlmsghdr *genl = mnl_nlmsg_get_payload(nlh);
 	const struct change *change = &changes[genl->cmd];
 
-	begin(out);
-	out_named(out, "event", NULL, change->word);
+	begin(out, change->word);
 	change->print(out, nlh);
 	end(out);
 }
@@ -169,8 +174,7 @@ static void print_message(struct output *out, const struct nlmsghdr *nlh)
 /* The kernel had more than the receive buffer holds. */
 static void print_lost(struct output *out)
 {
-	begin(out);
-	out_named(out, "event", NULL, "lost");
+	begin(out, "lost");
 	end(out);
 }
 
@@ -240,14 +244,30 @@ static int open_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
+/* Has all that was told got where it is read? If not, @status is how to end. */
+static bool is_written(const struct output *out, int *status)
+{
+	int error = out->journal ? journal_error(out->journal) : 0;
+
+	if (error)
+		*status = refuse("monitor: the journal takes no entry: %s",
+				 strerror(error));
+	else if (fflush(stdout))
+		*status = output_ended("monitor");
+	else
+		return true;
+	return false;
+}
+
 static int watch(struct nl *nl, struct output *out, int signals)
 {
 	struct pollfd fds[] = {
 		{ .fd = mnl_socket_get_fd(nl->socket), .events = POLLIN },
 		{ .fd = signals, .events = POLLIN },
 		/* no events: only that the reader has gone */
-		{ .fd = STDOUT_FILENO },
+		{ .fd = out->journal ? -1 : STDOUT_FILENO },
 	};
+	int status;
 	ssize_t size;
 
 	for (;;) {
@@ -265,25 +285,44 @@ static int watch(struct nl *nl, struct output *out, int signals)
 			return refuse("monitor: %s", strerror(errno));
 		if (size > 0 && !take_events(nl, out, size))
 			return refuse("monitor: the bhsec module was unloaded");
-		if (fflush(stdout))
-			return output_ended("monitor");
+		if (!is_written(out, &status))
+			return status;
 	}
 }
 
-static int take_flags(struct output *out, struct words *words)
+static int take_flags(struct output *out, bool *journal, struct words *words)
 {
 	const char *word;
 
 	while ((word = words_take(words))) {
-		if (strcmp(word, "-j") != 0 && strcmp(word, "--json") != 0)
+		if (strcmp(word, "-j") == 0 || strcmp(word, "--json") == 0)
+			out->json = true;
+		else if (strcmp(word, "--journal") == 0)
+			*journal = true;
+		else
 			return misuse("monitor: %s is too much", quoted(word));
-		out->json = true;
 	}
+	if (*journal && out->json)
+		return misuse("monitor: --journal does not go with -j");
 	return 0;
 }
 
+static int hear(struct context *ctx, struct output *out)
+{
+	int signals = open_signals();
+	int status;
+
+	if (signals < 0)
+		return refuse("monitor: %s", strerror(errno));
+	status = context_connect(ctx) ? subscribe(ctx->nl) : EXIT_REFUSED;
+	if (!status)
+		status = watch(ctx->nl, out, signals);
+	close(signals);
+	return status;
+}
+
 /**
- * cmd_monitor - bhsec monitor [-j]
+ * cmd_monitor - bhsec monitor [-j | --journal]
  * @ctx: the process
  * @words: what follows the verb
  *
@@ -294,19 +333,20 @@ int cmd_monitor(struct context *ctx, struct words *words)
 	struct output out = {
 		.json = ctx->json,
 	};
-	int status, signals;
+	bool journal = false;
+	int status;
 
 	if (ctx->in_batch)
 		return misuse("monitor: it never ends, so no batch has it");
-	status = take_flags(&out, words);
+	status = take_flags(&out, &journal, words);
 	if (status)
 		return status;
-	signals = open_signals();
-	if (signals < 0)
-		return refuse("monitor: %s", strerror(errno));
-	status = context_connect(ctx) ? subscribe(ctx->nl) : EXIT_REFUSED;
-	if (!status)
-		status = watch(ctx->nl, &out, signals);
-	close(signals);
+	if (journal) {
+		out.journal = journal_open();
+		if (!out.journal)
+			return EXIT_REFUSED;
+	}
+	status = hear(ctx, &out);
+	journal_close(out.journal);
 	return status;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Results as text or JSON from the same calls. The words of the grammar are
- * the text's words and, with '_' for '-', JSON's keys.
+ * Results as text, JSON or entries of a journal from the same calls. The words of
+ * the grammar are the text's words and, with '_' for '-', JSON's keys and what the
+ * names of a journal's fields are made of.
  */
 #include <inttypes.h>
 #include <json-c/json.h>
@@ -12,6 +13,7 @@
 #include <sys/param.h>
 #include <unistd.h>
 
+#include "journal.h"
 #include "output.h"
 
 #define KEY_MAX 32
@@ -25,13 +27,21 @@
 /* Digits of the largest number, and a zero. */
 #define NUMBER_MAX 21
 
+static void hand_on(struct output *out, const char *bytes, size_t len)
+{
+	if (out->journal)
+		journal_text(out->journal, bytes, len);
+	else
+		fwrite(bytes, 1, len, stdout);
+}
+
 /**
- * out_flush - give stdio what was said so far
+ * out_flush - give stdio or the journal what was said so far
  * @out: the result
  */
 void out_flush(struct output *out)
 {
-	fwrite(out->buffer, 1, out->used, stdout);
+	hand_on(out, out->buffer, out->used);
 	out->used = 0;
 }
 
@@ -48,7 +58,7 @@ void out_bytes(struct output *out, const char *bytes, size_t len)
 	if (len > sizeof(out->buffer) - out->used)
 		out_flush(out);
 	if (len > sizeof(out->buffer)) {
-		fwrite(bytes, 1, len, stdout);
+		hand_on(out, bytes, len);
 		return;
 	}
 	memcpy(out->buffer + out->used, bytes, len);
@@ -102,6 +112,21 @@ static void put(struct output *out, const char *word, const char *value,
 		put_text(out, " ", 1);
 	}
 	put_text(out, value, len);
+}
+
+/* What is in an object inside has names that the outer one's have, too. */
+static bool is_field(const struct output *out)
+{
+	return out->journal && out->depth == 1;
+}
+
+/* The same of a value that has a name, by which a journal gets it. */
+static void put_value(struct output *out, const char *key, const char *word,
+		      const char *value)
+{
+	if (is_field(out))
+		journal_field(out->journal, key, value);
+	put(out, word, value, 0);
 }
 
 /* Decimal digits; returns the first of them. */
@@ -210,7 +235,7 @@ void out_line(struct output *out, unsigned int indent)
  */
 void out_end(struct output *out)
 {
-	if (out->begun)
+	if (out->begun && !out->journal)
 		out_bytes(out, "\n", 1);
 	out->begun = false;
 	out_flush(out);
@@ -246,6 +271,8 @@ void out_object(struct output *out, const char *key)
 {
 	if (out->json)
 		open_json(out, key, json_object_new_object());
+	else
+		out->depth++;
 }
 
 /**
@@ -256,6 +283,8 @@ void out_object_end(struct output *out)
 {
 	if (out->json)
 		close_json(out);
+	else
+		out->depth--;
 }
 
 /**
@@ -271,7 +300,7 @@ void out_named(struct output *out, const char *key, const char *word,
 	if (out->json)
 		add(out, key, json_object_new_string(value));
 	else
-		put(out, word, value, 0);
+		put_value(out, key, word, value);
 }
 
 /**
@@ -318,7 +347,7 @@ void out_number(struct output *out, const char *word, uint64_t value)
 	if (out->json)
 		add(out, word, json_object_new_uint64(value));
 	else
-		put(out, word, format_number(value, text), 0);
+		put_value(out, word, word, format_number(value, text));
 }
 
 /**
@@ -336,7 +365,7 @@ void out_hex(struct output *out, const char *word, uint64_t value)
 		return;
 	}
 	snprintf(text, sizeof(text), "0x%" PRIx64, value);
-	put(out, word, text, 0);
+	put_value(out, word, word, text);
 }
 
 /**
@@ -357,14 +386,15 @@ void out_switch(struct output *out, const char *word, bool value)
  * out_none - a value that is absent
  * @out: the result
  * @word: its word
- * @text: what text says instead, NULL if nothing; JSON says null
+ * @text: what text says instead, NULL if nothing; JSON says null, a journal has
+ *	no such field
  */
 void out_none(struct output *out, const char *word, const char *text)
 {
 	if (out->json)
 		add(out, word, NULL);
 	else if (text)
-		out_string(out, word, text);
+		put(out, word, text, 0);
 }
 
 /**
@@ -389,6 +419,7 @@ void out_list(struct output *out, const char *word)
 		out_array(out, word);
 	else
 		out->list = word;
+	out->has_member = false;
 }
 
 /**
@@ -402,9 +433,13 @@ void out_member(struct output *out, const char *value)
 		add(out, NULL, json_object_new_string(value));
 		return;
 	}
-	if (out->list) {
+	if (is_field(out) && out->has_member)
+		journal_member(out->journal, value);
+	else if (is_field(out))
+		journal_field(out->journal, out->list, value);
+	if (!out->has_member) {
 		put(out, out->list, value, strlen(","));
-		out->list = NULL;
+		out->has_member = true;
 		return;
 	}
 	put_text(out, ",", 1);
@@ -424,9 +459,8 @@ void out_list_end(struct output *out, const char *none)
 		out_array_end(out);
 		return;
 	}
-	if (out->list)
-		out_string(out, out->list, none);
-	out->list = NULL;
+	if (!out->has_member)
+		put(out, out->list, none, 0);
 }
 
 static unsigned int last_of_run(uint64_t mask, unsigned int first)

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct journal;
 struct json_object;
 
 /* A device in the list of devices, its peers, a peer, its SAs, an SA, a list. */
@@ -14,23 +15,28 @@ struct json_object;
 /**
  * struct output - where a result has got to, as text or as JSON
  * @json: which of the two
+ * @journal: text is a sentence of an entry there, its values are fields of that; or
+ *	NULL
  * @begun: text, something stands on this line
  * @width: text, columns of a line; 0 for any number
  * @indent: text, where this line began
  * @column: text, where the next character goes
- * @list: text, the word of a list that has no member yet, or NULL
- * @depth: JSON, how many objects and arrays are open
+ * @list: text, the word of the last list
+ * @has_member: text, something stands in it
+ * @depth: how many objects, in JSON arrays too, are open
  * @open: JSON, these, from the outermost to the innermost
  * @used: bytes of @buffer
  * @buffer: what stdio has not got yet
  */
 struct output {
 	bool json;
+	struct journal *journal;
 	bool begun;
 	unsigned int width;
 	unsigned int indent;
 	unsigned int column;
 	const char *list;
+	bool has_member;
 	unsigned int depth;
 	struct json_object *open[OUTPUT_DEPTH];
 	size_t used;

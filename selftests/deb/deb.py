@@ -81,6 +81,7 @@ def _():
                  "share/bash-completion/completions/bhsec",
                  "share/bhsec/bhsec.yaml", "share/bhsec/alerts.yml",
                  "libexec/bhsec-http", "lib/systemd/system/bhsec-metrics.socket",
+                 "lib/systemd/system/bhsec-journal.service",
                  "share/doc/bhsec/bhsec.spdx.json"):
         check(f"usr/{file}" in files, f"no {file} in {files}")
     said = debian.run(f"dpkg-deb -x {dist}/bhsec_{version}_amd64.deb {work}/x; "
