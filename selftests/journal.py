@@ -441,7 +441,8 @@ def start_systemd():
                    f"Wants=systemd-journald.service {SERVICE}\n")
     a.popen(["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
              "--cgroup", "sh", "-c",
-             "mount -t cgroup2 cgroup /sys/fs/cgroup && mount --make-rshared / && "
+             "umount /sys/fs/cgroup; mount -t cgroup2 cgroup /sys/fs/cgroup && "
+             "mount --make-rshared / && "
              "exec /lib/systemd/systemd --unit=test.target --log-target=console"],
             env=os.environ | {"SYSTEMD_UNIT_PATH": units, "container": "test"},
             stdin=subprocess.DEVNULL, stdout=open("/tmp/systemd.log", "wb"),
