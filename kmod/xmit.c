@@ -234,6 +234,7 @@ static void xmit_too_big(struct sk_buff *skb, struct bhsec_sa *sa,
 			 const struct bhsec_inner *inner, unsigned int mtu,
 			 bool loops, bool may_cut)
 {
+	unsigned int drop = loops ? BHSEC_A_STATS_LOOP : BHSEC_A_STATS_TOO_BIG;
 	struct bhsec_device *bdev = sa->peer->bdev;
 
 	/* below that ip_do_fragment() makes no progress */
@@ -246,9 +247,8 @@ static void xmit_too_big(struct sk_buff *skb, struct bhsec_sa *sa,
 		return;
 	}
 	tell_too_big(skb, inner, mtu);
-	count_tx_drop(bdev, sa->peer, sa, packets_of(skb),
-		      loops ? BHSEC_A_STATS_LOOP : BHSEC_A_STATS_TOO_BIG);
-	kfree_skb_reason(skb, SKB_DROP_REASON_PKT_TOO_BIG);
+	count_tx_drop(bdev, sa->peer, sa, packets_of(skb), drop);
+	kfree_skb_reason(skb, bhsec_drop_reason(drop));
 }
 
 /*
