@@ -5,9 +5,15 @@
  */
 #include "fetch.h"
 
-static void begin(struct context *ctx, struct request *req, uint8_t command)
+/* About a device, or a peer of it; the numbers are of their attributes. */
+static void begin_about(struct context *ctx, struct request *req, uint8_t command,
+			uint16_t device_attr, uint32_t ifindex,
+			uint16_t peer_attr, const char *peer)
 {
 	request_begin(req, ctx->buffer, sizeof(ctx->buffer), command);
+	request_put(req, device_attr, sizeof(ifindex), &ifindex);
+	if (peer)
+		request_put_text(req, peer_attr, peer);
 }
 
 /**
@@ -22,7 +28,7 @@ static void begin(struct context *ctx, struct request *req, uint8_t command)
 struct nl_error fetch_devices(struct context *ctx, const char *device,
 			      struct request *req, struct nl_records *devices)
 {
-	begin(ctx, req, BHSEC_CMD_DEV_GET);
+	request_begin(req, ctx->buffer, sizeof(ctx->buffer), BHSEC_CMD_DEV_GET);
 	if (!device)
 		return nl_dump(ctx->nl, req, devices);
 	request_put_text(req, BHSEC_A_DEVICE_IFNAME, device);
@@ -43,12 +49,9 @@ struct nl_error fetch_peers(struct context *ctx, uint32_t ifindex,
 			    const char *peer, struct request *req,
 			    struct nl_records *peers)
 {
-	begin(ctx, req, BHSEC_CMD_PEER_GET);
-	request_put(req, BHSEC_A_PEER_IFINDEX, sizeof(ifindex), &ifindex);
-	if (!peer)
-		return nl_dump(ctx->nl, req, peers);
-	request_put_text(req, BHSEC_A_PEER_NAME, peer);
-	return nl_do(ctx->nl, req, peers);
+	begin_about(ctx, req, BHSEC_CMD_PEER_GET, BHSEC_A_PEER_IFINDEX, ifindex,
+		    BHSEC_A_PEER_NAME, peer);
+	return peer ? nl_do(ctx->nl, req, peers) : nl_dump(ctx->nl, req, peers);
 }
 
 /**
@@ -65,9 +68,7 @@ struct nl_error fetch_sas(struct context *ctx, uint32_t ifindex,
 			  const char *peer, struct request *req,
 			  struct nl_records *sas)
 {
-	begin(ctx, req, BHSEC_CMD_SA_GET);
-	request_put(req, BHSEC_A_SA_IFINDEX, sizeof(ifindex), &ifindex);
-	if (peer)
-		request_put_text(req, BHSEC_A_SA_PEER, peer);
+	begin_about(ctx, req, BHSEC_CMD_SA_GET, BHSEC_A_SA_IFINDEX, ifindex,
+		    BHSEC_A_SA_PEER, peer);
 	return nl_dump(ctx->nl, req, sas);
 }

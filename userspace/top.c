@@ -261,12 +261,14 @@ static int take_word(struct top *top, struct words *words)
  */
 int cmd_top(struct context *ctx, struct words *words)
 {
-	struct top top = {
-		.ctx = ctx,
+	/* a daemon that answers late finds it until the process is over */
+	static struct top top = {
 		.interval = INTERVAL_DEFAULT,
 		.by = BY_IN,
 	};
 	int status;
+
+	top.ctx = ctx;
 
 	if (ctx->in_batch)
 		return misuse("top: it never ends, so no batch has it");
