@@ -478,12 +478,5 @@ def _():
     heard_of_change(Genl(a))
 
 
-def tell_log():
-    if os.path.exists("/tmp/systemd.log"):
-        with open("/tmp/systemd.log", encoding="utf-8", errors="replace") as log:
-            for line in log.readlines()[-20:]:
-                ksft.print_msg(line.rstrip())
-
-
-on_failure.append(tell_log)
+tell_end_of("/tmp/systemd.log")
 main()

@@ -163,6 +163,16 @@ _cases = []
 on_failure = []     # what says more of a case that failed
 
 
+def tell_end_of(path):
+    """What stands last in a file, of each case that fails."""
+    def tell():
+        if os.path.exists(path):
+            with open(path, encoding="utf-8", errors="replace") as log:
+                for line in log.readlines()[-20:]:
+                    ksft.print_msg(line.rstrip())
+    on_failure.append(tell)
+
+
 def case(description):
     """Decorator: the function is a case of this test program."""
     def add(function):

@@ -345,12 +345,5 @@ def _():
                      and overlaps(at, other["gridPos"])], [], "lies over")
 
 
-def tell_log():
-    if os.path.exists("/tmp/prometheus.log"):
-        with open("/tmp/prometheus.log", encoding="utf-8", errors="replace") as log:
-            for line in log.readlines()[-20:]:
-                ksft.print_msg(line.rstrip())
-
-
-on_failure.append(tell_log)
+tell_end_of("/tmp/prometheus.log")
 main()
