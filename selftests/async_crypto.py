@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# two CPUs
 # kernels: oldest newest
 """Ciphers that answer later: cryptd(...) and pcrypt(...) instances take the
 place of the kernel's own. Traffic passes, SAs go while requests are in flight,

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# two CPUs
 """What becomes of the states that a bound device has taken: rekeys, limits, an
 end and a new beginning, a peer that moves. Here ip does what a daemon would."""
 

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# two CPUs
 """Counters are exact: what CPUs count at once, and what SAs have counted that
 are no more, at each moment of their end."""
 

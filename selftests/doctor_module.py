@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# two CPUs
 # kernels: newest
 """bhsec doctor: whether there is a module for the kernel that runs, and whether
 the right one is loaded."""

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# two CPUs
 # kernels: oldest newest
 """The flows in a tunnel stay apart for whoever queues its datagrams on this host:
 each has the hash of what is in it. In GTP-U each user is a flow. What leaves

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# two CPUs
 # kernels: newest
 """A kernel that lacks what bhsec needs is refused by one sentence."""
 

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# two CPUs
 # kernels: newest
 """These tests as a target of a kernel's own tools/testing/selftests."""
 

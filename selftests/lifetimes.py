@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# two CPUs
 # kernels: oldest newest
 """Lifetimes in packets, bytes and seconds, in both directions: soft tells once
 and goes on, hard stops exactly there, tells once, and leaves the SA listed."""

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# two CPUs
 # kernels: oldest newest
 """What moves under a tunnel and over it: the device to another netns and
 back, its underlay's netns away for ever, the endpoint to another address or

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# two CPUs
 """The ends of objects under traffic: SA, peer, device, module and network
 namespaces, either first, and random lives from two CPUs. Nothing is left."""
 

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# two CPUs
 """Memory that others hold, in the shapes that the stack makes of packets:
 lists of fragments, aggregates of one page, copies of multicast, packets made
 by XDP. Decryption changes none of it, encryption shows none of it.

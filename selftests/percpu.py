@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# two CPUs
 # kernels: newest
 """SAs side by side, one for each CPU and one for all (RFC 9611): by which of
 them a CPU sends, when a daemon is asked for one, and that any of them brings in

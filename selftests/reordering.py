@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# two CPUs
 # kernels: oldest newest
 """Classes: voice (EF) jumps ahead of the rest (BE), which the underlay holds
 back for 50 ms. One SA for both loses by its window what is late, and counts it;

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
+# two CPUs
 # kernels: oldest newest
 """What an operator puts on a network device works on this one: VRF, policy
 routing, multicast, a flowtable, XDP, tc, captures, counters. Host h is behind

@@ -1,11 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
 # kernels: oldest newest
-# measured
 """The trace event of a drop says why by name, whose packets and how many, as
-the counters have it; what the kernel itself has a reason for, it is told. Its
-guest has one CPU: to switch an event on patches code of the scheduler's, and where
-another CPU is amid that, QEMU may lose both."""
+the counters have it; what the kernel itself has a reason for, it is told."""
 
 import functools
 
