@@ -237,8 +237,12 @@ def closed(station):
     """Nothing leaves for a station that has left, least of all in clear."""
     inner4, inner6 = station.inner4, station.inner6
     capture = Capture(controller.ns, station.link.if_a, outgoing=True)
-    station.leave()
     counted = controller.kind == "bhsec"
+    name = counted and controller.name_of(station)
+    station.leave()
+    if counted:     # with a peer go its counters
+        wait_for(lambda: name not in controller.ns.all_stats(controller.dev),
+                 what=f"the end of {name}")
     before = counted and drops(controller.ns, controller.dev)
     send_marks(controller.ns, controller.inner4, inner4)
     send_marks(controller.ns, controller.inner6, inner6)
