@@ -76,6 +76,7 @@ classes = ef                    !! who begins
 networks = 10.2.0.0/24          !! is behind a peer already, at
 [Peer]                          !! networks: they have
 name = c
+ca = a.crt,b.crt                !! a name with a comma is two
 endpoint = fe80::1%eth0         !! no link is named
 identity = c
 classes = 0, 46, ef             !! '0' !! 'ef': it is given twice
@@ -384,7 +385,7 @@ CHANGED = (CONTROLLER.replace("10.8.0.1/24", "10.8.0.5/24")
 def fails_at_each_step():
     for why in "no daemon", "loading connection 'x' failed: no such cipher":
         with host.failing(why if "failed" in why else f"failed: {why}"):
-            is_undone("swanctl: ", why)
+            is_undone("strongSwan: ", why)
     host.ns.ip("link add other type dummy\nlink set other up\n"
                "route add 10.6.0.0/24 dev other\n"
                "route add 10.7.0.0/24 dev other metric 0\n", check=False)

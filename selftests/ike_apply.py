@@ -5,21 +5,12 @@
 are made by their files alone. What of a file changes concerns the peers that it
 is about, and no packet of the others."""
 
-from libapply import *
-from libike import *
+from libconfigured import *
 import libstream
 from libstream import *
 
 # swanctl is a process, and has to get on beside the traffic.
 libstream.PAUSE = 0.05
-# The real one, in its daemon's root, with the host's files.
-SWANCTL = """#!/bin/sh
-echo "$@" >>{etc}/told
-exec unshare -m sh -c '
-for dir in /dev /etc/swanctl /etc/bhsec; do mount --bind $dir {root}$dir; done
-mount --bind {run} {root}/run
-exec chroot {root} /usr/sbin/swanctl "$@" --uri unix:///run/vici' sh "$@"
-"""
 
 CONTROLLER = f"""
 [Device]
@@ -39,19 +30,6 @@ endpoint = any
 identity = far.example
 ca = /etc/bhsec/ca.crt
 networks = 10.7.0.0/24
-"""
-STATION = """
-[Device]
-{address}
-if-id = 42
-""" + identity("{name}.example", "own") + """
-[Peer]
-name = ctl
-endpoint = {controller}
-identity = ctl.example
-ca = /etc/bhsec/ca.crt
-networks = 10.8.0.0/24
-{more}
 """
 LAB = """
 [Device]
@@ -73,45 +51,7 @@ EF = 46
 ca = Authority("operator")
 
 
-class Site(Host):
-    """A host with a daemon, that of the latest start()."""
-
-    def __init__(self, name):
-        super().__init__(name)
-        self.name, self.daemon = name, None
-        who = ca.certify(f"{name}.example")
-        self.write("ca.crt", pem(ca.certificate))
-        self.write("own.crt", pem(who.certificate))
-        self.write("own.key", who.key)
-        with open(f"{self.etc}/swanctl/swanctl.conf", "w",
-                  encoding="ascii") as file:
-            file.write("include conf.d/*.conf\n")
-
-    def start(self, version, extra="install_virtual_ip_on = lo"):
-        self.daemon = Daemon(self.ns, version, extra)
-        os.makedirs(f"{self.daemon.root}/etc/bhsec", exist_ok=True)
-        self.swanctl(SWANCTL.format(etc=self.etc, root=self.daemon.root,
-                                    run=self.daemon.run))
-        self.daemon.ready()
-
-    def configure(self, text):
-        self.write("bh0.conf", text)
-        self.tool("up", "bh0")
-
-    def ike_sas(self):
-        """The other ends that there is a CHILD_SA with."""
-        return {sa["remote-id"] for sa in self.daemon.sas()
-                if any(child["state"] == "INSTALLED"
-                       for child in sa.get("child-sas", {}).values())}
-
-    def has(self, *names):
-        """Waits until there are CHILD_SAs with these, and with no others. Who
-        was called has them first: the caller is asked before it sends."""
-        wait_for(lambda: self.ike_sas() == set(names),
-                 what=lambda: f"{names} at {self.name}: {self.ike_sas()}")
-
-
-controller, near, far = Site("ctl"), Site("near"), Site("far")
+controller, near, far = (Configured(name, ca) for name in ("ctl", "near", "far"))
 links = {site: veth(controller.ns, site.ns) for site in (near, far)}
 NEAR = STATION.format(address="", name="near", controller=links[near].a4,
                       more="vip = ipv4")
@@ -223,7 +163,7 @@ def refused():
     far.write("own.crt", "no certificate")
     result = far.tool("up", "bh0", check=False)
     check_equal(result.returncode, 1, "exit status")
-    check("swanctl: " in result.stderr and result.stderr.count("\n") == 1,
+    check("strongSwan: " in result.stderr and result.stderr.count("\n") == 1,
           result.stderr)
     ksft.print_msg(result.stderr)
     check_equal(far.state(), before, "what there is")

@@ -8,10 +8,9 @@ else is shown, and in time."""
 import contextlib
 
 from libbound import *
+from libcontrol import *
 from libtop import *
-from libvici import *
 
-CONTROL = "/run/charon.vici"
 NOBODY = 65534
 # A second, and what a guest on a busy host takes besides.
 BOUND = PATIENCE / 3
@@ -48,17 +47,8 @@ def child_of(t):
     return child(t.reqid, t.in_.spi, t.out.spi)
 
 
-def packet(kind, body=b""):
-    return struct.pack(">IB", 1 + len(body), kind) + body
-
-
 def event(message):
     return packet(EVENT, short("list-sa") + message)
-
-
-def hear(conn):
-    size, = struct.unpack(">I", conn.recv(4, socket.MSG_WAITALL))
-    return conn.recv(size, socket.MSG_WAITALL)
 
 
 def agree(conn):
@@ -75,48 +65,6 @@ def tell(*sas):
         agree(conn)
         conn.sendall(b"".join(map(event, sas)) + packet(RESPONSE))
     return answer
-
-
-class Daemon:
-    """Answers whoever connects, one after the other, and counts them."""
-
-    def __init__(self, answer):
-        self.answer, self.connections, self.errors = answer, 0, []
-        self.over = threading.Event()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(CONTROL)
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.bind(CONTROL)
-        os.chmod(CONTROL, 0o770)
-        self.sock.listen(3)
-        self.thread = threading.Thread(target=self.serve, daemon=True)
-        self.thread.start()
-
-    def serve(self):
-        while True:
-            conn = self.sock.accept()[0]
-            if self.over.is_set():
-                return
-            self.connections += 1
-            with conn:
-                try:
-                    self.answer(conn)
-                except Failure as error:
-                    self.errors.append(str(error))
-                except OSError:
-                    pass    # it was left
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        with socket.socket(socket.AF_UNIX) as last:
-            last.connect(CONTROL)
-        self.thread.join()
-        self.sock.close()
-        os.unlink(CONTROL)
-        check(not self.errors, self.errors)
 
 
 def without(device, *names):
@@ -137,9 +85,9 @@ def identities():
 @case("a peer has the name that the daemon has for its SAs")
 def _():
     dn = "C=DE, O=Operator, CN=bts8"
-    with Daemon(tell(ike_sa("idle.example"),
-                     ike_sa("bts7.example", child(9, 1), child_of(near)),
-                     ike_sa(dn, child_of(far)))) as daemon:
+    with Standin(tell(ike_sa("idle.example"),
+                      ike_sa("bts7.example", child(9, 1), child_of(near)),
+                      ike_sa(dn, child_of(far)))) as daemon:
         check_equal(identities(), {near.peer: "bts7.example", far.peer: dn},
                     "identities")
         check_equal(daemon.connections, 1, "how often it was asked")
@@ -155,16 +103,16 @@ def _():
 @case("of a rekeyed SA either is enough")
 def _():
     for spis in (near.in_.spi, 0x999), (0x999, near.out.spi):
-        with Daemon(tell(ike_sa("bts7.example", child(near.reqid, *spis)))):
+        with Standin(tell(ike_sa("bts7.example", child(near.reqid, *spis)))):
             check_equal(identities(), {near.peer: "bts7.example",
                                        far.peer: None}, f"SPIs {spis}")
 
 
 @case("a daemon that keys others, with the same reqids, names nobody here")
 def _():
-    with Daemon(tell(ike_sa("stranger", child(near.reqid, 0x999, 0x998)),
-                     ike_sa("stranger", child(far.reqid, near.in_.spi,
-                                              near.out.spi)))):
+    with Standin(tell(ike_sa("stranger", child(near.reqid, 0x999, 0x998)),
+                      ike_sa("stranger", child(far.reqid, near.in_.spi,
+                                               near.out.spi)))):
         check_equal(identities(), {near.peer: None, far.peer: None},
                     "identities")
         check("identity" not in a.cli("show").stdout, "text")
@@ -176,14 +124,14 @@ def _():
                  for n in range(3000)]
     strangers[1000:1000] = [ike_sa("bts7.example", child_of(near))]
     strangers.append(ike_sa("bts8.example", child_of(far)))
-    with Daemon(tell(*strangers)):
+    with Standin(tell(*strangers)):
         check_equal(identities(), {near.peer: "bts7.example",
                                    far.peer: "bts8.example"}, "identities")
 
 
 @case("what has no IKE SA is shown without asking anybody")
 def _():
-    with Daemon(tell()) as daemon:
+    with Standin(tell()) as daemon:
         a.cli("show", "bh1")
         a.cli("show", "bh1", "-j")
         check_equal(daemon.connections, 0, "how often it was asked")
@@ -285,7 +233,7 @@ all_else = without(a.show(), "identity")
 for what, answer in WRONG.items():
     @case(f"whatever the daemon does, all else is shown: {what}")
     def _(answer=answer):
-        with Daemon(answer):
+        with Standin(answer):
             is_whole()
 
 for what, place in PLACES.items():
@@ -299,13 +247,13 @@ for what, place in PLACES.items():
 def _():
     for answer in WRONG["it hangs up in the midst"], \
             lambda conn: (after_one(conn, b""), time.sleep(2)):
-        with Daemon(answer):
+        with Standin(answer):
             check_equal(identities()[near.peer], "bts7.example", "identity")
 
 
 @case("who may not ask the daemon is shown the same without names")
 def _():
-    with Daemon(tell(ike_sa("bts7.example", child_of(near)))) as daemon:
+    with Standin(tell(ike_sa("bts7.example", child_of(near)))) as daemon:
         result = a.run(["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}",
                         "--clear-groups", "bhsec", "show", "-j"])
         check_equal(result.stderr.count("\n"), 1, f"lines of {result.stderr}")
@@ -316,7 +264,7 @@ def _():
 
 @case("a name that a terminal or JSON could not take is made printable")
 def _():
-    with Daemon(tell(ike_sa("b\33[2Jts\n\"ä\0", child_of(near)))):
+    with Standin(tell(ike_sa("b\33[2Jts\n\"ä\0", child_of(near)))):
         check_equal(identities()[near.peer], "b?[2Jts?\"???", "identity")
         check('identity "b?[2Jts?"???"' in a.cli("show").stdout, "text")
 
@@ -329,7 +277,7 @@ def named(rows):
 @case("top has them too, asks once, and keeps them over a rekey")
 def _():
     names = {near.peer: "bts7.example", far.peer: "bts8.example"}
-    with Daemon(tell(*(ike_sa(names[t.peer], child_of(t)) for t in made))) \
+    with Standin(tell(*(ike_sa(names[t.peer], child_of(t)) for t in made))) \
             as daemon, Blocks(a, "bh0", "--interval", "1") as blocks:
         blocks.until(lambda _, rows: named(rows) == names, "names")
         ends = near.near_state_ends()

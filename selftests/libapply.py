@@ -31,8 +31,10 @@ def identity(name, file):
 
 
 class Host:
+    """run: a directory that the tool has as /run, if it is another."""
+
     def __init__(self, name):
-        self.ns = Ns(name)
+        self.ns, self.run = Ns(name), None
         self.etc = tempfile.mkdtemp(prefix=f"etc-{name}-")
         for place in "bhsec", "bin", *(f"swanctl/{d}" for d in SWANCTL_DIRS):
             os.makedirs(f"{self.etc}/{place}")
@@ -85,12 +87,16 @@ class Host:
     # The tool
 
     def enter(self):
-        """In the new process: its /etc."""
+        """In the new process: its /etc, and its /run."""
         must(libc.unshare(CLONE_NEWNS))
         must(libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None))
-        for room in "bhsec", "swanctl":
-            must(libc.mount(f"{self.etc}/{room}".encode(),
-                            f"/etc/{room}".encode(), None, MS_BIND, None))
+        rooms = {f"{self.etc}/{room}": f"/etc/{room}"
+                 for room in ("bhsec", "swanctl")}
+        if self.run:
+            rooms[self.run] = "/run"
+        for source, place in rooms.items():
+            must(libc.mount(source.encode(), place.encode(), None, MS_BIND,
+                            None))
 
     def tool(self, *args, check=True, **kw):
         env = {**os.environ, "PATH": f"{self.etc}/bin:{os.environ['PATH']}"}

@@ -128,7 +128,7 @@ class Vici:
 # What a swanctl.conf holds
 
 TOKEN = re.compile(r"""\s*(?:\#.*|(?P<end>\})|(?P<section>[^\s={}\#]+)\s*\{|
-                   (?P<key>[^\s={}\#]+)\s*=\s*(?P<value>"[^"]*"|[^\n\#}]*))""",
+                   (?P<key>[^\s={}\#]+)\s*=\s*(?P<value>"(?:[^"\\]|\\.)*"|[^\n\#}]*))""",
                    re.X)
 
 
@@ -145,7 +145,9 @@ def conf(text):
         elif token["section"]:
             stack.append(stack[-1].setdefault(token["section"], {}))
         elif name := token["key"]:
-            value = token["value"].strip().strip('"')
+            value = token["value"].strip()
+            if value.startswith('"'):
+                value = re.sub(r"\\(.)", r"\1", value[1:-1])
             stack[-1][name] = ([item.strip() for item in value.split(",")]
                                if name in LISTS else value)
     check_equal(len(stack), 1, "swanctl.conf: sections left open")

@@ -7,12 +7,14 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "array.h"
 #include "conf.h"
@@ -307,12 +309,13 @@ static void take_line(struct reader *reader, char *line)
 		take_key(reader, line);
 }
 
-static char *slurp(FILE *file, size_t *len)
+static char *slurp(int fd, size_t *len)
 {
-	char *text = NULL;
 	struct stat stat;
+	char *text;
+	ssize_t size;
 
-	if (fstat(fileno(file), &stat) < 0)
+	if (fstat(fd, &stat) < 0)
 		return NULL;
 	if (!S_ISREG(stat.st_mode) || stat.st_size > FILE_MAX_BYTES) {
 		errno = EINVAL;
@@ -321,8 +324,13 @@ static char *slurp(FILE *file, size_t *len)
 	text = malloc(stat.st_size + 1);
 	if (!text)
 		return NULL;
-	*len = fread(text, 1, stat.st_size, file);
-	text[*len] = '\0';
+	size = read(fd, text, stat.st_size);
+	if (size < 0) {
+		free(text);
+		return NULL;
+	}
+	*len = size;
+	text[size] = '\0';
 	return text;
 }
 
@@ -331,19 +339,19 @@ static struct conf_text *load(struct conf *conf, const char *path, size_t *len)
 {
 	size_t size = strlen(path) + 1;
 	struct conf_text *text = malloc(sizeof(*text) + size);
-	FILE *file = fopen(path, "re");
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (text) {
 		memcpy(text->path, path, size);
-		text->bytes = file ? slurp(file, len) : NULL;
+		text->bytes = fd >= 0 ? slurp(fd, len) : NULL;
 		text->next = conf->text;
 		conf->text = text;
 	}
 	if (!text || !text->bytes)
 		mistake(conf, &(struct value){ .file = path }, "%s",
 			strerror(errno));
-	if (file)
-		fclose(file);
+	if (fd >= 0)
+		close(fd);
 	return text && text->bytes ? text : NULL;
 }
 

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon.h"
 #include "program.h"
-#include "swanctl.h"
 
 /*
  * Of what swanctl complains about, the line that says what failed: plugins that
@@ -21,15 +21,15 @@ static const char *reason_of(char *said)
 	while (said && (line = strsep(&said, "\r\n")))
 		if (strncmp(line, "plugin ", 7) != 0 && strstr(line, "failed"))
 			return line;
-	return "it failed and did not say why";
+	return "swanctl failed and did not say why";
 }
 
 /**
- * swanctl_load - have the daemon take what the files say, all of it
+ * daemon_load - have the daemon take what the files say, all of it
  *
  * Return: NULL, or what is wrong, valid until the next call.
  */
-const char *swanctl_load(void)
+const char *daemon_load(void)
 {
 	static const char *const argv[] = {
 		"swanctl", "--load-all", "--noprompt", NULL
@@ -44,16 +44,16 @@ const char *swanctl_load(void)
 		snprintf(reason, sizeof(reason), "%s", reason_of(said));
 	else if (program == PROGRAM_ABSENT)
 		snprintf(reason, sizeof(reason),
-			 "it cannot be run, is strongSwan's swanctl installed?");
+			 "swanctl cannot be run, is it installed?");
 	free(said);
 	return program == PROGRAM_DONE ? NULL : reason;
 }
 
 /**
- * swanctl_terminate - have the daemon end what it has with a peer, if anything
+ * daemon_terminate - have the daemon end what it has with a peer, if anything
  * @connection: its name in the daemon's configuration
  */
-void swanctl_terminate(const char *connection)
+void daemon_terminate(const char *connection)
 {
 	const char *const argv[] = {
 		"swanctl", "--terminate", "--ike", connection, "--force",

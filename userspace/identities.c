@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Who is behind an SA, as the daemon that negotiated it says. Its messages are
- * trees of sections, keys and lists: an IKE SA with a remote-id, in which is a
- * section of child SAs, each with the reqid and the SPIs of its kernel states.
- * Both have to be right: another daemon, say that of another netns, gives the
- * same reqids to others.
+ * Who is behind an SA, as the daemon that negotiated it says: an IKE SA with a
+ * remote-id, in which is a section of child SAs, each with the reqid and the SPIs
+ * of its kernel states. Both have to be right: another daemon, say that of another
+ * netns, gives the same reqids to others. A name is a courtesy: where nobody
+ * answers, or not in time, there are fewer of them and nothing else is wrong.
  */
 #include <stdbool.h>
 #include <stdlib.h>
@@ -12,7 +12,14 @@
 
 #include "array.h"
 #include "identities.h"
-#include "util.h"
+#include "vici.h"
+
+/* How long a daemon may take; one with many peers has much to say. */
+#define PATIENCE_MS 1000
+#define PATIENCE_MS_EACH 1
+
+/* noblock = yes: an IKE SA that is busy, perhaps for long, holds up no other. */
+static const char noblock[] = "\3\7noblock\0\3yes";
 
 /**
  * struct identity - who is behind one SA
@@ -24,32 +31,10 @@ struct identity {
 	char *name;
 };
 
-/* What an element of a message begins with. */
-enum {
-	SECTION_START = 1,
-	SECTION_END,
-	KEY_VALUE,
-	LIST_START,
-	LIST_ITEM,
-	LIST_END,
-};
-
 /* How many sections are open within an IKE SA, and within one of its children. */
 enum {
 	IN_IKE_SA = 1,
 	IN_CHILD = 3,
-};
-
-/* Bytes of a message. */
-struct bytes {
-	const char *at;
-	size_t len;
-};
-
-struct element {
-	uint8_t type;
-	struct bytes name;
-	struct bytes value;
 };
 
 /**
@@ -68,56 +53,6 @@ struct reader {
 	uint32_t spi[2];
 };
 
-/* Bytes behind their length, which itself has so many bytes. */
-static bool take_bytes(struct bytes *rest, unsigned int size,
-		       struct bytes *bytes)
-{
-	size_t len = 0;
-	unsigned int i;
-
-	if (rest->len < size)
-		return false;
-	for (i = 0; i < size; i++)
-		len = len << 8 | (uint8_t)rest->at[i];
-	if (rest->len - size < len)
-		return false;
-	bytes->at = rest->at + size;
-	bytes->len = len;
-	rest->at += size + len;
-	rest->len -= size + len;
-	return true;
-}
-
-/* False at the end, and where there is no sense in what follows. */
-static bool take_element(struct bytes *rest, struct element *element)
-{
-	memset(element, 0, sizeof(*element));
-	if (!rest->len)
-		return false;
-	element->type = *rest->at++;
-	rest->len--;
-	switch (element->type) {
-	case SECTION_START:
-	case LIST_START:
-		return take_bytes(rest, 1, &element->name);
-	case KEY_VALUE:
-		return take_bytes(rest, 1, &element->name) &&
-		       take_bytes(rest, 2, &element->value);
-	case LIST_ITEM:
-		return take_bytes(rest, 2, &element->value);
-	case SECTION_END:
-	case LIST_END:
-		return true;
-	}
-	return false;
-}
-
-static bool is_word(const struct bytes *bytes, const char *word)
-{
-	return bytes->len == strlen(word) &&
-	       memcmp(bytes->at, word, bytes->len) == 0;
-}
-
 /* Zero, which is no reqid and no SPI, if it is no number. */
 static uint32_t number_in(const struct bytes *bytes, int base)
 {
@@ -126,22 +61,6 @@ static uint32_t number_in(const struct bytes *bytes, int base)
 	if (bytes->len < sizeof(text))
 		memcpy(text, bytes->at, bytes->len);
 	return strtoul(text, NULL, base);
-}
-
-/*
- * The name goes to terminals and into JSON: it is ASCII when the daemon has not
- * been given a locale, and is made so otherwise.
- */
-static char *printable(const struct bytes *bytes)
-{
-	char *text = malloc(bytes->len + 1);
-
-	if (!text)
-		return NULL;
-	memcpy(text, bytes->at, bytes->len);
-	text[bytes->len] = '\0';
-	make_printable(text, bytes->len);
-	return text;
 }
 
 static uint64_t key_of(uint32_t reqid, uint32_t spi)
@@ -161,7 +80,7 @@ static void add(struct identities *ids, uint64_t key, const struct bytes *remote
 	if (!grown)
 		return;
 	ids->entry = grown;
-	identity.name = printable(remote);
+	identity.name = bytes_printable(remote);
 	if (identity.name)
 		ids->entry[ids->count++] = identity;
 }
@@ -191,48 +110,45 @@ static void begin_section(struct reader *reader)
 }
 
 /* An IKE SA says whom it is with before it comes to its children. */
-static void take_key(struct reader *reader, const struct element *element)
+static void take_key(struct reader *reader, const struct vici_element *element)
 {
 	const struct bytes *name = &element->name, *value = &element->value;
 
-	if (reader->depth == IN_IKE_SA && is_word(name, "remote-id"))
+	if (reader->depth == IN_IKE_SA && bytes_are(name, "remote-id"))
 		reader->remote = *value;
 	if (reader->depth != IN_CHILD)
 		return;
-	if (is_word(name, "reqid"))
+	if (bytes_are(name, "reqid"))
 		reader->reqid = number_in(value, 10);
-	else if (is_word(name, "spi-in"))
+	else if (bytes_are(name, "spi-in"))
 		reader->spi[0] = number_in(value, 16);
-	else if (is_word(name, "spi-out"))
+	else if (bytes_are(name, "spi-out"))
 		reader->spi[1] = number_in(value, 16);
 }
 
-/**
- * identities_take - what a daemon says of one of its IKE SAs
- * @ids: gets those that are behind its child SAs
- * @message: an event list-sa
- * @len: of @message
- */
-void identities_take(struct identities *ids, const void *message, size_t len)
+/* What a daemon says of one of its IKE SAs. */
+static void take_ike_sa(struct identities *ids, const struct bytes *message)
 {
 	struct reader reader = {
-		.rest = { .at = message, .len = len },
+		.rest = *message,
 	};
-	struct element element;
+	struct vici_element element;
 
-	while (take_element(&reader.rest, &element)) {
+	while (vici_read(&reader.rest, &element)) {
 		switch (element.type) {
-		case SECTION_START:
+		case VICI_SECTION_START:
 			begin_section(&reader);
 			break;
-		case SECTION_END:
+		case VICI_SECTION_END:
 			if (reader.depth == IN_CHILD)
 				add_child(ids, &reader);
 			if (!reader.depth--)
 				return;
 			break;
-		case KEY_VALUE:
+		case VICI_KEY_VALUE:
 			take_key(&reader, &element);
+			break;
+		default:
 			break;
 		}
 	}
@@ -245,19 +161,39 @@ static int compare(const void *a, const void *b)
 	return x->key < y->key ? -1 : x->key > y->key;
 }
 
-/**
- * identities_sort - have them found
- * @ids: all that were taken
- */
-void identities_sort(struct identities *ids)
+/* The IKE SAs come one by one, and the answer when there is no more. */
+static void hear_all(struct vici *vici, struct identities *ids)
 {
+	const struct bytes request = { noblock, sizeof(noblock) - 1 };
+	struct bytes message;
+
+	if (!vici_subscribe(vici, "list-sa") ||
+	    !vici_request(vici, "list-sas", &request))
+		return;
+	while (vici_hear(vici, &message) == VICI_EVENT)
+		take_ike_sa(ids, &message);
+}
+
+/**
+ * identities_ask - ask the daemon who is behind its SAs
+ * @ids: gets as many as it names in time
+ * @peers: how many there may be
+ */
+void identities_ask(struct identities *ids, uint64_t peers)
+{
+	struct vici vici;
+
+	if (!vici_open(&vici, PATIENCE_MS + PATIENCE_MS_EACH * peers))
+		return;
+	hear_all(&vici, ids);
+	vici_close(&vici);
 	if (ids->count)
 		qsort(ids->entry, ids->count, sizeof(*ids->entry), compare);
 }
 
 /**
  * identities_find - who is behind an SA
- * @ids: sorted ones
+ * @ids: who there is
  * @reqid: of its kernel state
  * @spi: host byte order
  *

@@ -9,7 +9,7 @@ struct identity;
 
 /**
  * struct identities - who is behind the SAs that an IKE daemon has made
- * @entry: one for each of its SAs, sorted by identities_sort()
+ * @entry: one for each of its SAs, sorted
  * @count: number of them
  * @room: of @entry
  */
@@ -19,8 +19,7 @@ struct identities {
 	size_t room;
 };
 
-void identities_take(struct identities *ids, const void *message, size_t len);
-void identities_sort(struct identities *ids);
+void identities_ask(struct identities *ids, uint64_t peers);
 const char *identities_find(const struct identities *ids, uint32_t reqid,
 			    uint32_t spi);
 void identities_free(struct identities *ids);

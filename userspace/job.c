@@ -9,12 +9,11 @@
 
 #include "change.h"
 #include "context.h"
+#include "daemon.h"
 #include "job.h"
 #include "message.h"
 #include "swanctl.h"
-
-/* What the daemon knows a peer by begins with this. */
-#define CONNECTION "bhsec-"
+#include "tell.h"
 
 static struct job *add(struct jobs *jobs)
 {
@@ -30,7 +29,7 @@ static struct job *add(struct jobs *jobs)
 	return memset(grown, 0, sizeof(*grown));
 }
 
-static void name_files(struct job *job)
+static void name_parts(struct job *job)
 {
 	const char *name = job->plan.conf.name;
 
@@ -39,6 +38,7 @@ static void name_files(struct job *job)
 	snprintf(job->key.path, sizeof(job->key.path),
 		 SWANCTL_DIR "/private/bhsec-%s", name);
 	job->key.is_link = true;
+	snprintf(job->prefix, sizeof(job->prefix), CONNECTION "%s-", name);
 }
 
 /* swanctl finds keys in a directory of its own alone. */
@@ -67,7 +67,7 @@ bool jobs_add(struct jobs *jobs, const char *path)
 	plan_make(&job->plan, jobs->ctx->route, path);
 	if (job->plan.conf.mistakes)
 		return true;
-	name_files(job);
+	name_parts(job);
 	take_key(job);
 	job->new_text = swanctl_text(&job->plan);
 	if (!job->new_text)
@@ -89,7 +89,7 @@ bool jobs_add_down(struct jobs *jobs, const char *name)
 	if (!job)
 		return false;
 	snprintf(job->plan.conf.name, sizeof(job->plan.conf.name), "%s", name);
-	name_files(job);
+	name_parts(job);
 	return true;
 }
 
@@ -109,6 +109,22 @@ int jobs_check(const struct jobs *jobs)
 	return 0;
 }
 
+static int read_job(struct jobs *jobs, struct job *job)
+{
+	int status = device_read(jobs->ctx->route, jobs->ctx->nl,
+				 job->plan.conf.name, &job->had);
+
+	if (!status)
+		status = own_read(&job->text);
+	if (!status)
+		status = own_read(&job->key);
+	if (status)
+		return status;
+	return blocks_cut(job->text.had, &job->old) &&
+	       blocks_cut(job->new_text, &job->new) ? 0 :
+	       refuse("out of memory");
+}
+
 /**
  * jobs_read - find out what there is
  * @jobs: the jobs
@@ -118,20 +134,12 @@ int jobs_check(const struct jobs *jobs)
 int jobs_read(struct jobs *jobs)
 {
 	int status = 0;
-	struct job *job;
 	size_t i;
 
 	if (!context_connect(jobs->ctx))
 		return EXIT_REFUSED;
-	for (i = 0; i < jobs->count && !status; i++) {
-		job = &jobs->job[i];
-		status = device_read(jobs->ctx->route, jobs->ctx->nl,
-				   job->plan.conf.name, &job->had);
-		if (!status)
-			status = own_read(&job->text);
-		if (!status)
-			status = own_read(&job->key);
-	}
+	for (i = 0; i < jobs->count && !status; i++)
+		status = read_job(jobs, &jobs->job[i]);
 	return status;
 }
 
@@ -141,17 +149,20 @@ static int print_change(void *data, const struct change *change)
 	return 0;
 }
 
-static void print_block(void *data, char sign, const struct block_name *name)
+static void print_block(void *data, const struct block *old,
+			const struct block *new)
 {
+	const struct block *block = new ?: old;
 	const struct job *job = data;
 	const char *device = job->plan.conf.name;
-	size_t prefix = strlen(CONNECTION) + strlen(device) + 1;
+	char sign = !old ? '+' : !new ? '-' : '~';
+	size_t prefix = strlen(job->prefix);
 
-	if (strncmp(name->text, CONNECTION, strlen(CONNECTION)) == 0)
+	if (block_is_connection(block))
 		printf("%s: %c peer %.*s\n", device, sign,
-		       (int)(name->len - prefix), name->text + prefix);
+		       (int)(block->name_len - prefix), block->name + prefix);
 	else
-		printf("%s: %c secret %.3s\n", device, sign, name->text);
+		printf("%s: %c secret %.3s\n", device, sign, block->name);
 }
 
 static void print_key(const struct job *job)
@@ -177,7 +188,7 @@ void jobs_print(const struct jobs *jobs)
 		changes(&job->had, &job->plan.want, print_change,
 			job->plan.conf.name);
 		print_key(job);
-		swanctl_compare(job->text.had, job->new_text, print_block, job);
+		blocks_compare(&job->old, &job->new, print_block, job);
 	}
 }
 
@@ -203,41 +214,8 @@ static bool files_differ(const struct jobs *jobs)
 	return false;
 }
 
-static int load(void)
-{
-	const char *reason = swanctl_load();
-
-	return reason ? refuse("swanctl: %s", reason) : 0;
-}
-
-/*
- * A peer that is none any more, or is another one, keeps no SA. One that this
- * side calls the daemon itself calls anew.
- */
-static void end_block(void *data, char sign, const struct block_name *name)
-{
-	char connection[128];
-
-	(void)data;
-	if (strncmp(name->text, CONNECTION, strlen(CONNECTION)) != 0 ||
-	    sign == '+' || (sign == '~' && name->starts))
-		return;
-	snprintf(connection, sizeof(connection), "%.*s", (int)name->len,
-		 name->text);
-	swanctl_terminate(connection);
-}
-
-static void end_peers(const struct jobs *jobs)
-{
-	size_t i;
-
-	for (i = 0; i < jobs->count; i++)
-		swanctl_compare(jobs->job[i].text.had, jobs->job[i].new_text,
-				end_block, NULL);
-}
-
 /* Back to what there was, the last one first. */
-static void undo(struct jobs *jobs, bool loaded)
+static void undo(struct jobs *jobs, bool told)
 {
 	const struct job *job;
 	size_t i;
@@ -250,11 +228,25 @@ static void undo(struct jobs *jobs, bool loaded)
 			own_put(&job->key, job->key.had);
 	}
 	/* what it could not take it may not take back either */
-	if (loaded)
-		swanctl_load();
+	if (told)
+		daemon_load();
 	for (i = jobs->count; i-- > 0;)
 		changes_make(jobs->ctx->route, jobs->ctx->nl,
 			     jobs->job[i].plan.conf.name, &jobs->job[i].had);
+}
+
+static int tell(const struct jobs *jobs, bool *told)
+{
+	struct teller teller;
+	int status;
+
+	tell_begin(&teller, jobs);
+	status = tell_changes(&teller);
+	if (!status)
+		tell_ends(&teller);
+	*told = teller.told;
+	tell_close(&teller);
+	return status;
 }
 
 /**
@@ -265,7 +257,7 @@ static void undo(struct jobs *jobs, bool loaded)
  */
 int jobs_make(struct jobs *jobs)
 {
-	bool loads = jobs->load || files_differ(jobs), loaded = false;
+	bool told = false;
 	int status = 0;
 	size_t i;
 
@@ -275,14 +267,10 @@ int jobs_make(struct jobs *jobs)
 				      &jobs->job[i].plan.want);
 	for (i = 0; i < jobs->count && !status; i++)
 		status = put_files(&jobs->job[i]);
-	if (!status && loads) {
-		loaded = true;
-		status = load();
-	}
+	if (!status && (jobs->load || files_differ(jobs)))
+		status = tell(jobs, &told);
 	if (status)
-		undo(jobs, loaded);
-	else
-		end_peers(jobs);
+		undo(jobs, told);
 	return status;
 }
 
@@ -296,14 +284,17 @@ int jobs_end(struct jobs *jobs)
 {
 	const struct job *job = jobs->job;
 	const char *name = job->plan.conf.name;
+	struct teller teller;
 	int status = 0, other;
 
 	if (!job->had.exists && !job->text.had && !job->key.had)
 		return refuse("%s: there is no such device", name);
 	if (job->text.had || job->key.had) {
+		tell_begin(&teller, jobs);
 		status = put_files(job);
-		other = load();
-		end_peers(jobs);
+		other = tell_all(&teller);
+		tell_ends(&teller);
+		tell_close(&teller);
 		status = status ? status : other;
 	}
 	other = changes_make(jobs->ctx->route, jobs->ctx->nl, name, &job->plan.want);
@@ -325,6 +316,8 @@ void jobs_free(struct jobs *jobs)
 		device_free(&job->had);
 		own_free(&job->text);
 		own_free(&job->key);
+		blocks_free(&job->old);
+		blocks_free(&job->new);
 		if (job->new_text)
 			explicit_bzero(job->new_text, strlen(job->new_text));
 		free(job->new_text);

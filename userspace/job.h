@@ -2,6 +2,7 @@
 #ifndef BHSEC_JOB_H
 #define BHSEC_JOB_H
 
+#include "blocks.h"
 #include "own.h"
 #include "plan.h"
 
@@ -15,6 +16,9 @@ struct context;
  * @key: where it finds the private key, a link
  * @new_text: what it is to be told, NULL for nothing
  * @new_key: what the link is to lead to, NULL for nothing
+ * @prefix: what the names of its connections begin with
+ * @old: the blocks of what strongSwan was told
+ * @new: those of what it is to be told
  */
 struct job {
 	struct plan plan;
@@ -23,6 +27,9 @@ struct job {
 	struct own key;
 	char *new_text;
 	const char *new_key;
+	char prefix[sizeof("bhsec--") + IF_NAMESIZE];
+	struct blocks old;
+	struct blocks new;
 };
 
 /**

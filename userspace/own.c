@@ -19,8 +19,8 @@ static int failed(const char *path)
 	return refuse("%s: %s", path, strerror(errno));
 }
 
-/* All of an open file as a string, or NULL. */
-static char *read_text(int fd)
+/* All of an open file as a string, or NULL; and since when. */
+static char *read_text(int fd, struct timespec *since)
 {
 	struct stat stat;
 	ssize_t len;
@@ -37,17 +37,18 @@ static char *read_text(int fd)
 		return NULL;
 	}
 	text[len] = '\0';
+	*since = stat.st_ctim;
 	return text;
 }
 
-static char *read_file(const char *path)
+static char *read_file(const char *path, struct timespec *since)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	char *text;
 
 	if (fd < 0)
 		return NULL;
-	text = read_text(fd);
+	text = read_text(fd, since);
 	close(fd);
 	return text;
 }
@@ -71,7 +72,8 @@ static char *read_target(const char *path)
  */
 int own_read(struct own *own)
 {
-	own->had = own->is_link ? read_target(own->path) : read_file(own->path);
+	own->had = own->is_link ? read_target(own->path) :
+		   read_file(own->path, &own->since);
 	return own->had || errno == ENOENT ? 0 : failed(own->path);
 }
 

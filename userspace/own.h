@@ -4,17 +4,20 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <time.h>
 
 /**
  * struct own - a file, or a symbolic link, that is bhsec's alone
  * @path: where it is
  * @is_link: it is a link
  * @had: what it said or led to, NULL if there was none
+ * @since: since when a file has said so
  */
 struct own {
 	char path[PATH_MAX];
 	bool is_link;
 	char *had;
+	struct timespec since;
 };
 
 int own_read(struct own *own);

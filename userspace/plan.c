@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bhsec.h"
@@ -233,6 +234,42 @@ static void plan_device(struct plan *plan, struct nl *route)
 }
 
 /**
+ * plan_path - where a file is
+ * @path: gets to be it
+ * @dir: where below swanctl's directory it is, if @name has no /
+ * @name: as it was given
+ */
+void plan_path(char path[PATH_MAX], const char *dir, const char *name)
+{
+	if (*name == '/')
+		snprintf(path, PATH_MAX, "%s", name);
+	else
+		snprintf(path, PATH_MAX, SWANCTL_DIR "/%s/%s", dir, name);
+}
+
+/* Thousands of peers have one CA. */
+static bool is_seen(const struct plan *plan, const char *dir, const char *name)
+{
+	return plan->seen.name && strcmp(plan->seen.name, name) == 0 &&
+	       strcmp(plan->seen.dir, dir) == 0;
+}
+
+/* Whether it can be read; the plan knows then since when it is what it is. */
+static bool look_at(struct plan *plan, const char *path)
+{
+	struct timespec *newest = &plan->newest;
+	struct stat file;
+
+	if (access(path, R_OK) < 0 || stat(path, &file) < 0)
+		return false;
+	if (file.st_ctim.tv_sec > newest->tv_sec ||
+	    (file.st_ctim.tv_sec == newest->tv_sec &&
+	     file.st_ctim.tv_nsec > newest->tv_nsec))
+		*newest = file.st_ctim;
+	return true;
+}
+
+/**
  * plan_file - tell if a file cannot be read
  * @plan: gets to know
  * @value: its name, whose text may be NULL
@@ -244,20 +281,21 @@ void plan_file(struct plan *plan, const struct value *value, const char *word,
 {
 	char path[PATH_MAX];
 
-	if (!value->text)
+	if (!value->text || is_seen(plan, dir, value->text))
 		return;
-	if (*value->text == '/')
-		snprintf(path, sizeof(path), "%s", value->text);
-	else
-		snprintf(path, sizeof(path), SWANCTL_DIR "/%s/%s", dir,
-			 value->text);
+	plan_path(path, dir, value->text);
 	if (*value->text != '/' && strchr(value->text, '/'))
 		mistake(&plan->conf, value,
 			"%s: a file is /PATH, or a name in " SWANCTL_DIR "/%s",
 			word, dir);
-	else if (access(path, R_OK) < 0)
+	else if (strchr(value->text, ','))
+		mistake(&plan->conf, value,
+			"%s: to strongSwan a name with a comma is two", word);
+	else if (!look_at(plan, path))
 		mistake(&plan->conf, value, "%s: %s: %s", word, path,
 			strerror(errno));
+	else
+		plan->seen = (struct seen){ dir, value->text };
 }
 
 static const char *read_secret(const char *path, char secret[SECRET_MAX + 1])

@@ -7,7 +7,6 @@
 #include "print.h"
 #include "problems.h"
 #include "show.h"
-#include "vici.h"
 
 static bool is_ike(const struct nlattr *origin)
 {
@@ -139,7 +138,7 @@ static void print_identity(struct show *show, const struct row *row,
 	const char *name;
 
 	if (row->count && !show->asked) {
-		vici_ask(&show->identities, show->count);
+		identities_ask(&show->identities, show->count);
 		show->asked = true;
 	}
 	name = find_identity(&show->identities, row, reqid);

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "top_ask.h"
-#include "vici.h"
 
 /* Nanoseconds until it is asked again. */
 #define SELDOM 30000000000LL
@@ -28,7 +27,7 @@ static void *run(void *data)
 {
 	struct ask *ask = data;
 
-	vici_ask(&ask->identities, ask->peers);
+	identities_ask(&ask->identities, ask->peers);
 	eventfd_write(ask->answered, 1);
 	return NULL;
 }

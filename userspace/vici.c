@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * strongSwan's control socket, asked who is behind the SAs that it made. A name
- * is a courtesy: where nobody answers, or not in time, there are fewer of them
- * and nothing else is wrong.
+ * strongSwan's control socket: requests, answers and events, as long as the daemon
+ * takes its time.
  */
 #include <arpa/inet.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,41 +17,21 @@
 #include "util.h"
 #include "vici.h"
 
-/* How long a daemon may take; one with many peers has much to say. */
-#define PATIENCE_MS 1000
-#define PATIENCE_MS_EACH 1
-
 /* Longer packets do not exist. */
 #define PACKET_MAX (512 * 1024)
 
 /* What a packet begins with. */
 enum {
 	CMD_REQUEST = 0,
+	CMD_RESPONSE = 1,
 	EVENT_REGISTER = 3,
 	EVENT_CONFIRM = 5,
 	EVENT = 7,
 };
 
-/* noblock = yes: an IKE SA that is busy, perhaps for long, holds up no other. */
-static const char noblock[] = "\3\7noblock\0\3yes";
-
 static const char *const paths[] = {
 	"/var/run/charon.vici",
 	"/run/charon.vici",
-};
-
-/**
- * struct vici - a conversation with a daemon
- * @fd: its socket
- * @deadline: when it is given up, in ms
- * @packet: what it said last
- * @len: of @packet
- */
-struct vici {
-	int fd;
-	int64_t deadline;
-	uint8_t *packet;
-	size_t len;
 };
 
 static int64_t now_ms(void)
@@ -104,20 +82,76 @@ static bool open_socket(struct vici *vici)
 	return false;
 }
 
+/**
+ * vici_wait - how long the daemon may take from now on
+ * @vici: the conversation
+ * @patience_ms: so long
+ */
+void vici_wait(struct vici *vici, uint64_t patience_ms)
+{
+	vici->deadline = now_ms() + patience_ms;
+}
+
+/**
+ * vici_open - begin a conversation
+ * @vici: gets to be it
+ * @patience_ms: as for vici_wait()
+ *
+ * Return: whether there is somebody to talk to; vici_close() then ends it.
+ */
+bool vici_open(struct vici *vici, uint64_t patience_ms)
+{
+	vici_wait(vici, patience_ms);
+	vici->packet = malloc(PACKET_MAX);
+	if (vici->packet && open_socket(vici))
+		return true;
+	free(vici->packet);
+	return false;
+}
+
+/**
+ * vici_close - end a conversation
+ * @vici: one that was opened
+ */
+void vici_close(struct vici *vici)
+{
+	close(vici->fd);
+	free(vici->packet);
+}
+
+/* As much at a time as there is room for on the way. */
+static bool say_bytes(const struct vici *vici, const char *bytes, size_t len)
+{
+	struct pollfd poller = { .fd = vici->fd, .events = POLLOUT };
+	ssize_t size;
+	int left;
+
+	while (len) {
+		left = time_left(vici);
+		if (!left || poll(&poller, 1, left) != 1)
+			return false;
+		size = send(vici->fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (size <= 0)
+			return false;
+		bytes += size;
+		len -= size;
+	}
+	return true;
+}
+
 static bool say(const struct vici *vici, uint8_t type, const char *name,
-		const char *message, size_t len)
+		const struct bytes *message)
 {
 	size_t name_len = strlen(name);
-	uint32_t size = htonl(2 + name_len + len);
-	char packet[64];
+	uint32_t size = htonl(2 + name_len + message->len);
+	char header[64];
 
-	memcpy(packet, &size, sizeof(size));
-	packet[4] = type;
-	packet[5] = name_len;
-	memcpy(packet + 6, name, name_len);
-	memcpy(packet + 6 + name_len, message, len);
-	len += 6 + name_len;
-	return send(vici->fd, packet, len, MSG_NOSIGNAL) == (ssize_t)len;
+	memcpy(header, &size, sizeof(size));
+	header[4] = type;
+	header[5] = name_len;
+	memcpy(header + 6, name, name_len);
+	return say_bytes(vici, header, 6 + name_len) &&
+	       say_bytes(vici, message->at, message->len);
 }
 
 static bool hear_bytes(const struct vici *vici, void *bytes, size_t len)
@@ -151,46 +185,58 @@ static bool hear(struct vici *vici)
 	       hear_bytes(vici, vici->packet, vici->len);
 }
 
-/* Of the one kind that was asked for, whose name stands before the message. */
-static void take_event(const struct vici *vici, struct identities *ids)
+/**
+ * vici_subscribe - have events told
+ * @vici: the conversation
+ * @event: their name; there is one kind of them in a conversation
+ *
+ * Return: whether the daemon will.
+ */
+bool vici_subscribe(struct vici *vici, const char *event)
 {
-	size_t header = 2;
+	const struct bytes none = {};
 
-	if (vici->len < header)
-		return;
-	header += vici->packet[1];
-	if (vici->len >= header)
-		identities_take(ids, vici->packet + header, vici->len - header);
-}
-
-/* The IKE SAs come one by one, and the answer when there is no more. */
-static void hear_all(struct vici *vici, struct identities *ids)
-{
-	if (!say(vici, EVENT_REGISTER, "list-sa", "", 0) || !hear(vici) ||
-	    vici->packet[0] != EVENT_CONFIRM)
-		return;
-	if (!say(vici, CMD_REQUEST, "list-sas", noblock, sizeof(noblock) - 1))
-		return;
-	while (hear(vici) && vici->packet[0] == EVENT)
-		take_event(vici, ids);
+	return say(vici, EVENT_REGISTER, event, &none) && hear(vici) &&
+	       vici->packet[0] == EVENT_CONFIRM;
 }
 
 /**
- * vici_ask - ask the daemon who is behind its SAs
- * @ids: gets as many as it names in time
- * @peers: how many there may be
+ * vici_request - ask for something
+ * @vici: the conversation
+ * @command: what for
+ * @message: what it needs
+ *
+ * Return: whether it was sent; vici_hear() then has the answer.
  */
-void vici_ask(struct identities *ids, uint64_t peers)
+bool vici_request(struct vici *vici, const char *command,
+		  const struct bytes *message)
 {
-	struct vici vici = {
-		.deadline = now_ms() + PATIENCE_MS + PATIENCE_MS_EACH * peers,
-		.packet = malloc(PACKET_MAX),
-	};
+	return say(vici, CMD_REQUEST, command, message);
+}
 
-	if (vici.packet && open_socket(&vici)) {
-		hear_all(&vici, ids);
-		close(vici.fd);
-	}
-	free(vici.packet);
-	identities_sort(ids);
+/**
+ * vici_hear - what the daemon says next
+ * @vici: the conversation
+ * @message: gets it, valid until the next call
+ *
+ * Return: what it is.
+ */
+enum vici_said vici_hear(struct vici *vici, struct bytes *message)
+{
+	size_t header = 1;
+	bool is_event;
+
+	if (!hear(vici))
+		return VICI_NOTHING;
+	is_event = vici->packet[0] == EVENT;
+	if (!is_event && vici->packet[0] != CMD_RESPONSE)
+		return VICI_NOTHING;
+	/* the name of an event stands before its message */
+	if (is_event)
+		header += vici->len > 1 ? 1 + vici->packet[1] : 1;
+	if (vici->len < header)
+		return VICI_NOTHING;
+	message->at = (const char *)vici->packet + header;
+	message->len = vici->len - header;
+	return is_event ? VICI_EVENT : VICI_ANSWER;
 }
