@@ -12,14 +12,6 @@ from libstream import *
 
 # swanctl is a process, and has to get on beside the traffic.
 libstream.PAUSE = 0.05
-# The real one, in its daemon's root, with the host's files.
-SWANCTL = """#!/bin/sh
-echo "$@" >>{etc}/told
-exec unshare -m sh -c '
-for dir in /dev /etc/swanctl /etc/bhsec; do mount --bind $dir {root}$dir; done
-mount --bind {run} {root}/run
-exec chroot {root} /usr/sbin/swanctl "$@" --uri unix:///run/vici' sh "$@"
-"""
 
 CONTROLLER = f"""
 [Device]
@@ -83,15 +75,10 @@ class Site(Host):
         self.write("ca.crt", pem(ca.certificate))
         self.write("own.crt", pem(who.certificate))
         self.write("own.key", who.key)
-        with open(f"{self.etc}/swanctl/swanctl.conf", "w",
-                  encoding="ascii") as file:
-            file.write("include conf.d/*.conf\n")
 
     def start(self, version, extra="install_virtual_ip_on = lo"):
         self.daemon = Daemon(self.ns, version, extra)
-        os.makedirs(f"{self.daemon.root}/etc/bhsec", exist_ok=True)
-        self.swanctl(SWANCTL.format(etc=self.etc, root=self.daemon.root,
-                                    run=self.daemon.run))
+        self.talks_to(self.daemon)
         self.daemon.ready()
 
     def configure(self, text):
