@@ -14,7 +14,8 @@
 #                 [UL=nic: with UDP segmentation offload] [SMP=2: on 1 and 2 CPUs]
 # make profile    where a kernel's instructions go, by symbol [KERNEL=7.2]
 #                 [MODE=bhsec] [WORKLOAD=tcp1] [SYMBOL=post: each of one symbol's]
-# make generated  kmod/uapi/bhsec.h anew from kmod/bhsec.yaml
+# make generated  what is made of kmod/bhsec.yaml: kmod/uapi/bhsec.h, and the
+#                 tables of userspace/doc/counters.md
 # make update     take newer kernels and tools, where Debian has them
 
 PREFIX ?= /usr/local
