@@ -15,8 +15,15 @@ def read(name):
         return file.read()
 
 
+def parsed(name, text):
+    try:
+        return sections_of(text)
+    except Failure as failure:
+        raise Failure(f"{name}: {failure}") from None
+
+
 guides = {name: read(name) for name in sorted(os.listdir(DOC))}
-sections = {name: sections_of(text) for name, text in guides.items()}
+sections = {name: parsed(name, text) for name, text in guides.items()}
 
 
 def first_blocks(name):
