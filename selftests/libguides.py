@@ -170,7 +170,7 @@ class GuideHost(Host):
 
     @staticmethod
     def command(text):
-        return ["bash", "-eu", "-o", "pipefail", "-c", text]
+        return ["bash", "-eu", "-c", text]
 
     def shell(self):
         return {"preexec_fn": self.enter, "env": self.environ(), "text": True,
