@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # make            the module for the running kernel, and the tool
-# make install    both, with man page, completion, headers and systemd's units
-#                 (DESTDIR, PREFIX)
+# make install    both, with man page, guides, completion, headers and systemd's
+#                 units (DESTDIR, PREFIX)
 # make deb        Debian packages of both, in dist/: bhsec-dkms and bhsec
 # make dist       a tarball of the source there, and what it consists of (SPDX)
 # make test       selftests on Debian's kernels in QEMU [KERNEL=6.1] [T="rekey roam"]
@@ -14,7 +14,8 @@
 #                 [UL=nic: with UDP segmentation offload] [SMP=2: on 1 and 2 CPUs]
 # make profile    where a kernel's instructions go, by symbol [KERNEL=7.2]
 #                 [MODE=bhsec] [WORKLOAD=tcp1] [SYMBOL=post: each of one symbol's]
-# make generated  kmod/uapi/bhsec.h anew from kmod/bhsec.yaml
+# make generated  what is made of kmod/bhsec.yaml: kmod/uapi/bhsec.h, and the
+#                 tables of userspace/doc/counters.md
 # make update     take newer kernels and tools, where Debian has them
 
 PREFIX ?= /usr/local
@@ -32,6 +33,7 @@ files := bin/bhsec \
 	share/bhsec/alerts.yml \
 	share/bhsec/dashboard.json \
 	libexec/bhsec-http \
+	$(addprefix share/doc/bhsec/,$(notdir $(wildcard userspace/doc/*.md))) \
 	$(addprefix $(units)/,bhsec-metrics.socket bhsec-metrics@.service \
 		bhsec-textfile.timer bhsec-textfile.service bhsec-journal.service)
 # What each of these services is held to.
@@ -71,9 +73,11 @@ install-tool:
 	install -D -m 644 userspace/bhsec.bash \
 		$(prefix)/share/bash-completion/completions/bhsec
 	install -D -m 644 kmod/uapi/bhsec.h $(prefix)/include/linux/bhsec.h
-	install -d $(prefix)/share/bhsec $(addprefix $(prefix)/,$(hardened))
+	install -d $(prefix)/share/bhsec $(prefix)/share/doc/bhsec \
+		$(addprefix $(prefix)/,$(hardened))
 	install -m 644 kmod/bhsec.yaml userspace/alerts.yml \
 		userspace/dashboard.json $(prefix)/share/bhsec
+	install -m 644 userspace/doc/*.md $(prefix)/share/doc/bhsec
 	install -D -m 755 userspace/bhsec-http $(prefix)/libexec/bhsec-http
 	for unit in userspace/units/bhsec-*; do \
 		sed 's|/usr/local/|$(PREFIX)/|' $$unit | install -m 644 \
@@ -87,6 +91,7 @@ uninstall:
 	rm -f $(extra)/bhsec.ko $(addprefix $(prefix)/,$(files)) \
 		$(addprefix $(prefix)/,$(addsuffix /hardening.conf,$(hardened)))
 	-rmdir --ignore-fail-on-non-empty $(extra) $(prefix)/share/bhsec \
+		$(prefix)/share/doc/bhsec \
 		$(addprefix $(prefix)/,$(hardened))
 	$(if $(DESTDIR),,depmod $(KVER))
 

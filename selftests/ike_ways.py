@@ -150,7 +150,7 @@ def with_mlkem(pair, version):
 
 VOICE, EF = "voice", 46
 IMPATIENT = "retransmit_tries = 1\nretransmit_timeout = 1\n"
-# As README has it.
+# As the guide quantum.md has it.
 MLKEM = {"proposals": "aes256gcm16-prfsha384-x25519-ke1_mlkem768",
          "esp_proposals": "aes256gcm16-x25519-ke1_mlkem768-esn"}
 NEWEST = versions()[-1:]

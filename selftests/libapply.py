@@ -21,6 +21,14 @@ STANDIN = """#!/bin/sh
 echo "$@" >>{etc}/told
 ! [ -e {etc}/fails ] || {{ cat {etc}/fails >&2; exit 1; }}
 """
+# The real one, in its daemon's root, with the host's files.
+SWANCTL = """#!/bin/sh
+echo "$@" >>{etc}/told
+exec unshare -m sh -c '
+for dir in /dev /etc/swanctl /etc/bhsec; do mount --bind $dir {root}$dir; done
+mount --bind {run} {root}/run
+exec chroot {root} /usr/sbin/swanctl "$@" --uri unix:///run/vici' sh "$@"
+"""
 
 
 def identity(name, file):
@@ -33,18 +41,32 @@ def identity(name, file):
 class Host:
     """run: a directory that the tool has as /run, if it is another."""
 
+    ROOMS = "bhsec", "swanctl"      # of /etc
+
     def __init__(self, name):
         self.ns, self.run = Ns(name), None
         self.etc = tempfile.mkdtemp(prefix=f"etc-{name}-")
-        for place in "bhsec", "bin", *(f"swanctl/{d}" for d in SWANCTL_DIRS):
-            os.makedirs(f"{self.etc}/{place}")
-        self.swanctl(STANDIN.format(etc=self.etc))
+        for place in "bin", *self.ROOMS, *(f"swanctl/{d}" for d in SWANCTL_DIRS):
+            os.makedirs(f"{self.etc}/{place}", exist_ok=True)
+        for room in self.ROOMS:
+            os.makedirs(f"/etc/{room}", exist_ok=True)
+        self.program("swanctl", STANDIN.format(etc=self.etc))
 
-    def swanctl(self, script):
-        path = f"{self.etc}/bin/swanctl"
+    def program(self, name, script):
+        """What the host finds by this name before all else."""
+        path = f"{self.etc}/bin/{name}"
         with open(path, "w", encoding="ascii") as file:
             file.write(script)
         os.chmod(path, 0o755)
+
+    def talks_to(self, daemon):
+        """swanctl is the real one from now on, and this its daemon."""
+        os.makedirs(f"{daemon.root}/etc/bhsec", exist_ok=True)
+        with open(f"{self.etc}/swanctl/swanctl.conf", "w",
+                  encoding="ascii") as file:
+            file.write("include conf.d/*.conf\n")
+        self.program("swanctl", SWANCTL.format(
+            etc=self.etc, root=daemon.root, run=daemon.run))
 
     # Its files
 
@@ -90,18 +112,19 @@ class Host:
         """In the new process: its /etc, and its /run."""
         must(libc.unshare(CLONE_NEWNS))
         must(libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None))
-        rooms = {f"{self.etc}/{room}": f"/etc/{room}"
-                 for room in ("bhsec", "swanctl")}
+        rooms = {f"{self.etc}/{room}": f"/etc/{room}" for room in self.ROOMS}
         if self.run:
             rooms[self.run] = "/run"
         for source, place in rooms.items():
             must(libc.mount(source.encode(), place.encode(), None, MS_BIND,
                             None))
 
+    def environ(self):
+        return {**os.environ, "PATH": f"{self.etc}/bin:{os.environ['PATH']}"}
+
     def tool(self, *args, check=True, **kw):
-        env = {**os.environ, "PATH": f"{self.etc}/bin:{os.environ['PATH']}"}
         return self.ns.run(["bhsec", *args], check, preexec_fn=self.enter,
-                           env=env, **kw)
+                           env=self.environ(), **kw)
 
     def dry(self, dev="bh0"):
         """The lines of a difference, without the device."""
@@ -159,7 +182,3 @@ class Host:
 
     def state(self):
         return self.links(), self.listing()
-
-
-for room in "bhsec", "swanctl":
-    os.makedirs(f"/etc/{room}", exist_ok=True)

@@ -10,15 +10,6 @@ tool.
 from libapply import *
 from libike import *
 
-# The real one, in its daemon's root, with the host's files.
-SWANCTL = """#!/bin/sh
-echo "$@" >>{etc}/told
-exec unshare -m sh -c '
-for dir in /dev /etc/swanctl /etc/bhsec; do mount --bind $dir {root}$dir; done
-mount --bind {run} {root}/run
-exec chroot {root} /usr/sbin/swanctl "$@" --uri unix:///run/vici' sh "$@"
-"""
-
 STATION = """
 [Device]
 {address}
@@ -44,9 +35,6 @@ class Configured(Host):
         self.write("ca.crt", pem(ca.certificate))
         self.write("own.crt", pem(who.certificate))
         self.write("own.key", who.key)
-        with open(f"{self.etc}/swanctl/swanctl.conf", "w",
-                  encoding="ascii") as file:
-            file.write("include conf.d/*.conf\n")
 
     def start(self, version, extra="install_virtual_ip_on = lo", control=False):
         """control: the tool finds its socket."""
@@ -54,9 +42,7 @@ class Configured(Host):
         if control:
             os.symlink("vici", f"{self.daemon.run}/charon.vici")
         self.run = self.daemon.run if control else None
-        os.makedirs(f"{self.daemon.root}/etc/bhsec", exist_ok=True)
-        self.swanctl(SWANCTL.format(etc=self.etc, root=self.daemon.root,
-                                    run=self.daemon.run))
+        self.talks_to(self.daemon)
         self.daemon.ready()
 
     def configure(self, text):

@@ -84,6 +84,11 @@ def _():
                  "lib/systemd/system/bhsec-journal.service",
                  "share/doc/bhsec/bhsec.spdx.json"):
         check(f"usr/{file}" in files, f"no {file} in {files}")
+    guides = sources("userspace/doc/*.md")
+    check(guides, "there are no guides")
+    for guide in guides:
+        file = f"usr/share/doc/bhsec/{os.path.basename(guide)}"
+        check(file in files, f"no {file} in {files}")
     said = debian.run(f"dpkg-deb -x {dist}/bhsec_{version}_amd64.deb {work}/x; "
                       f"{work}/x/usr/bin/bhsec --version")
     check_equal(said, f"bhsec {version}\n", "version")

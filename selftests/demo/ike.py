@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """strongSwan at the sites, as Debian has it, with the configuration and the
-commands that README.md prints, word by word."""
+commands of the guide, word by word."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from programs import RUN, check, inside, run, wait_for
 from tunnels import show
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-README = f"{HERE}/../../README.md"
+GUIDE = f"{HERE}/../../userspace/doc/strongswan.md"
 SWANCTL, CONF = "/etc/swanctl", "/etc/swanctl/conf.d/bhsec.conf"
 STRONGSWAN = "/etc/strongswan.d/bhsec.conf"
 CONTROL = "/run/charon.vici"    # where the tool asks for identities
@@ -23,13 +23,13 @@ sys.path.insert(0, f"{HERE}/..")
 from libca import Authority, pem  # noqa: E402
 
 
-def printed(who, what):
-    """The block below README.md's line of that name."""
-    with open(README, encoding="utf-8") as readme:
-        found = re.search(rf"^{who}, {re.escape(what)}:\n\n((?:    .*\n)+)",
-                          readme.read(), re.M)
-    check(found, f"README.md has {what} of the {who}")
-    return re.sub("^    ", "", found[1], flags=re.M)
+def printed(mark, before=""):
+    """The block of the guide that is marked so, below a line."""
+    with open(GUIDE, encoding="utf-8") as guide:
+        found = re.search(rf"^{before}```{re.escape(mark)}\n(.*?)^```$",
+                          guide.read(), re.M | re.S)
+    check(found, f"the guide has {mark}")
+    return found[1]
 
 
 class Daemon:
@@ -105,17 +105,17 @@ class Backhaul:
 
     def configure(self):
         for site, daemon in self.daemons.items():
-            who = "Controller" if site == self.controller else "Base station"
-            conf = printed(who, f"`{CONF}`")
+            who = "controller" if site == self.controller else "station"
+            conf = printed(f"file {who} {CONF}")
             for word, other in ELSEWHERE.get(site, []):
                 conf = conf.replace(word, other)
             daemon.write(CONF, conf.encode())
             if site in self.stations:
                 daemon.write(STRONGSWAN,
-                             printed(who, f"`{STRONGSWAN}`").encode())
+                             printed(f"file {who} {STRONGSWAN}").encode())
             self.certify(site)
             daemon.start()
-            for line in printed(who, "at each boot").splitlines():
+            for line in printed(f"sh {who}", "At each boot:\n\n").splitlines():
                 show(site, line)
                 run(site, "sh", "-c", line)
 
