@@ -33,10 +33,11 @@ files := bin/bhsec \
 	share/bhsec/dashboard.json \
 	libexec/bhsec-http \
 	$(addprefix $(units)/,bhsec-metrics.socket bhsec-metrics@.service \
-		bhsec-textfile.timer bhsec-textfile.service bhsec-journal.service)
+		bhsec-textfile.timer bhsec-textfile.service bhsec-journal.service \
+		bhsec@.service)
 # What each of these services is held to.
 hardened := $(addprefix $(units)/,bhsec-metrics@.service.d \
-	bhsec-textfile.service.d bhsec-journal.service.d)
+	bhsec-textfile.service.d bhsec-journal.service.d bhsec@.service.d)
 prefix := $(DESTDIR)$(PREFIX)
 extra := $(DESTDIR)/lib/modules/$(KVER)/extra
 
@@ -75,7 +76,7 @@ install-tool:
 	install -m 644 kmod/bhsec.yaml userspace/alerts.yml \
 		userspace/dashboard.json $(prefix)/share/bhsec
 	install -D -m 755 userspace/bhsec-http $(prefix)/libexec/bhsec-http
-	for unit in userspace/units/bhsec-*; do \
+	for unit in userspace/units/bhsec*; do \
 		sed 's|/usr/local/|$(PREFIX)/|' $$unit | install -m 644 \
 			/dev/stdin $(prefix)/$(units)/$${unit##*/} || exit; \
 	done
