@@ -35,10 +35,11 @@ files := bin/bhsec \
 	libexec/bhsec-http \
 	$(addprefix share/doc/bhsec/,$(notdir $(wildcard userspace/doc/*.md))) \
 	$(addprefix $(units)/,bhsec-metrics.socket bhsec-metrics@.service \
-		bhsec-textfile.timer bhsec-textfile.service bhsec-journal.service)
+		bhsec-textfile.timer bhsec-textfile.service bhsec-journal.service \
+		bhsec@.service)
 # What each of these services is held to.
 hardened := $(addprefix $(units)/,bhsec-metrics@.service.d \
-	bhsec-textfile.service.d bhsec-journal.service.d)
+	bhsec-textfile.service.d bhsec-journal.service.d bhsec@.service.d)
 prefix := $(DESTDIR)$(PREFIX)
 extra := $(DESTDIR)/lib/modules/$(KVER)/extra
 
@@ -79,7 +80,7 @@ install-tool:
 		userspace/dashboard.json $(prefix)/share/bhsec
 	install -m 644 userspace/doc/*.md $(prefix)/share/doc/bhsec
 	install -D -m 755 userspace/bhsec-http $(prefix)/libexec/bhsec-http
-	for unit in userspace/units/bhsec-*; do \
+	for unit in userspace/units/bhsec*; do \
 		sed 's|/usr/local/|$(PREFIX)/|' $$unit | install -m 644 \
 			/dev/stdin $(prefix)/$(units)/$${unit##*/} || exit; \
 	done

@@ -82,6 +82,7 @@ def _():
                  "share/bhsec/bhsec.yaml", "share/bhsec/alerts.yml",
                  "libexec/bhsec-http", "lib/systemd/system/bhsec-metrics.socket",
                  "lib/systemd/system/bhsec-journal.service",
+                 "lib/systemd/system/bhsec@.service",
                  "share/doc/bhsec/bhsec.spdx.json"):
         check(f"usr/{file}" in files, f"no {file} in {files}")
     guides = sources("userspace/doc/*.md")

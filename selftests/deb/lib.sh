@@ -26,19 +26,32 @@ make_debian() {
 		{ cat "$dir.log" >&2; die "no Debian $suite can be made"; }
 }
 
-make_builder() {
+make_listed() {
 	make_debian "$@"
 	echo "$2" >"$3/list"
 }
 
-# What builds packages; in the newest Debian, what judges them, too.
+# need_debian NAME SUITE WHAT PACKAGES: under deb/SUITE. A cache that another
+# commit has filled may lack some of them.
+need_debian() {
+	local dir=$cache/deb/$2/$1
+	[ "$(cat "$dir/list" 2>/dev/null)" = "$4" ] || rm -rf "$dir"
+	make_once "$dir" "making a Debian $2 $3" make_listed "$2" "$4"
+}
+
+# What builds packages, and the module; in the newest Debian, what judges them, too.
 need_builder() {
-	local dir=$cache/deb/$1/builder
-	local packages=build-essential,debhelper,dh-dkms,libjson-c-dev
-	packages+=,libmnl-dev,libncurses-dev,pkgconf,python3
+	local packages=build-essential,debhelper,dh-dkms,dkms,libjson-c-dev
+	packages+=,libmnl-dev,libncurses-dev,linux-headers-amd64,pkgconf,python3
 	[ "$1" != sid ] || packages+=,git,lintian,python3-spdx-tools
-	# A cache that another commit has filled may lack some of them.
-	[ "$(cat "$dir/list" 2>/dev/null)" = "$packages" ] || rm -rf "$dir"
-	make_once "$dir" "making a Debian $1 that builds packages" \
-		make_builder "$1" "$packages"
+	need_debian builder "$1" "that builds packages" "$packages"
+}
+
+# A machine as it comes: kernel, its headers, systemd, an IKE daemon.
+need_host() {
+	local packages=busybox-static,charon-systemd,dkms,iproute2,iputils-ping
+	packages+=,libstrongswan-standard-plugins,linux-headers-amd64
+	packages+=,linux-image-amd64,network-manager,openssl,strongswan-swanctl
+	packages+=,systemd-sysv,udev
+	need_debian host "$1" "that is to run bhsec" "$packages"
 }
