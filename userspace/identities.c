@@ -3,8 +3,7 @@
  * Who is behind an SA, as the daemon that negotiated it says: an IKE SA with a
  * remote-id, in which is a section of child SAs, each with the reqid and the SPIs
  * of its kernel states. Both have to be right: another daemon, say that of another
- * netns, gives the same reqids to others. A name is a courtesy: where nobody
- * answers, or not in time, there are fewer of them and nothing else is wrong.
+ * netns, gives the same reqids to others.
  */
 #include <stdbool.h>
 #include <stdlib.h>
@@ -12,14 +11,6 @@
 
 #include "array.h"
 #include "identities.h"
-#include "vici.h"
-
-/* How long a daemon may take; one with many peers has much to say. */
-#define PATIENCE_MS 1000
-#define PATIENCE_MS_EACH 1
-
-/* noblock = yes: an IKE SA that is busy, perhaps for long, holds up no other. */
-static const char noblock[] = "\3\7noblock\0\3yes";
 
 /**
  * struct identity - who is behind one SA
@@ -126,8 +117,12 @@ static void take_key(struct reader *reader, const struct vici_element *element)
 		reader->spi[1] = number_in(value, 16);
 }
 
-/* What a daemon says of one of its IKE SAs. */
-static void take_ike_sa(struct identities *ids, const struct bytes *message)
+/**
+ * identities_take - take what a daemon says of its IKE SAs
+ * @ids: gets the names of whom they are with
+ * @message: of the daemon, who may say anything
+ */
+void identities_take(struct identities *ids, const struct bytes *message)
 {
 	struct reader reader = {
 		.rest = *message,
@@ -161,32 +156,12 @@ static int compare(const void *a, const void *b)
 	return x->key < y->key ? -1 : x->key > y->key;
 }
 
-/* The IKE SAs come one by one, and the answer when there is no more. */
-static void hear_all(struct vici *vici, struct identities *ids)
-{
-	const struct bytes request = { noblock, sizeof(noblock) - 1 };
-	struct bytes message;
-
-	if (!vici_subscribe(vici, "list-sa") ||
-	    !vici_request(vici, "list-sas", &request))
-		return;
-	while (vici_hear(vici, &message) == VICI_EVENT)
-		take_ike_sa(ids, &message);
-}
-
 /**
- * identities_ask - ask the daemon who is behind its SAs
- * @ids: gets as many as it names in time
- * @peers: how many there may be
+ * identities_sort - so that they are found, once all of them are taken
+ * @ids: the names
  */
-void identities_ask(struct identities *ids, uint64_t peers)
+void identities_sort(struct identities *ids)
 {
-	struct vici vici;
-
-	if (!vici_open(&vici, PATIENCE_MS + PATIENCE_MS_EACH * peers))
-		return;
-	hear_all(&vici, ids);
-	vici_close(&vici);
 	if (ids->count)
 		qsort(ids->entry, ids->count, sizeof(*ids->entry), compare);
 }

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vici_message.h"
+
 struct identity;
 
 /**
@@ -19,6 +21,8 @@ struct identities {
 	size_t room;
 };
 
+void identities_take(struct identities *ids, const struct bytes *message);
+void identities_sort(struct identities *ids);
 void identities_ask(struct identities *ids, uint64_t peers);
 const char *identities_find(const struct identities *ids, uint32_t reqid,
 			    uint32_t spi);

@@ -111,6 +111,13 @@ static void put_stations(struct message *message)
 	end_ike(message);
 }
 
+static void take(struct identities *ids, const void *bytes, size_t len)
+{
+	const struct bytes said = { bytes, len };
+
+	identities_take(ids, &said);
+}
+
 static bool is_named(const struct identities *ids, uint32_t reqid, uint32_t spi,
 		     const char *name)
 {
@@ -125,7 +132,7 @@ TEST(reqid_and_spi_have_to_be_right)
 	struct message message = {};
 
 	put_stations(&message);
-	identities_take(&ids, message.bytes, message.len);
+	take(&ids, message.bytes, message.len);
 	identities_sort(&ids);
 	EXPECT_EQ(4UL, ids.count);
 	EXPECT_TRUE(is_named(&ids, 5, 0xc0000001, "bts7.example"));
@@ -156,7 +163,7 @@ TEST(each_of_many_is_found)
 		put_ike(&message, name);
 		put_child(&message, "net", reqid, in, out);
 		end_ike(&message);
-		identities_take(&ids, message.bytes, message.len);
+		take(&ids, message.bytes, message.len);
 	}
 	identities_sort(&ids);
 	for (i = 1; i <= 5000; i++) {
@@ -182,7 +189,7 @@ TEST(nobody_is_behind_a_child_that_is_not_there_yet)
 	put_ike(&message, "");
 	put_child(&message, "anonymous", "5", "c0000001", "c0000002");
 	end_ike(&message);
-	identities_take(&ids, message.bytes, message.len);
+	take(&ids, message.bytes, message.len);
 	EXPECT_EQ(0UL, ids.count);
 	identities_free(&ids);
 }
@@ -198,7 +205,7 @@ TEST(an_ike_sa_s_name_is_not_the_next_one_s)
 	begin(&message, "child-sas");
 	put_child(&message, "net", "5", "c0000001", "c0000002");
 	end_ike(&message);
-	identities_take(&ids, message.bytes, message.len);
+	take(&ids, message.bytes, message.len);
 	EXPECT_EQ(0UL, ids.count);
 	identities_free(&ids);
 }
@@ -215,7 +222,7 @@ TEST(what_cannot_be_printed_is_not)
 	begin(&message, "child-sas");
 	put_child(&message, "net", "5", "c0000001", "c0000002");
 	end_ike(&message);
-	identities_take(&ids, message.bytes, message.len);
+	take(&ids, message.bytes, message.len);
 	identities_sort(&ids);
 	EXPECT_STREQ("a?b?[2J????~ \"", identities_find(&ids, 5, 0xc0000001));
 	identities_free(&ids);
@@ -230,7 +237,7 @@ static size_t taken_of(const uint8_t *bytes, size_t len)
 
 	if (len)
 		memcpy(copy, bytes, len);
-	identities_take(&ids, copy, len);
+	take(&ids, copy, len);
 	identities_sort(&ids);
 	free(copy);
 	count = ids.count;
