@@ -109,7 +109,7 @@ class Ns:
         """A command, as a list or as a line for the shell, in here."""
         kw.setdefault("capture_output", True)
         kw.setdefault("text", True)
-        kw.setdefault("timeout", 120)
+        kw.setdefault("timeout", 4 * PATIENCE)
         with self:
             result = subprocess.run(cmd, shell=isinstance(cmd, str),
                                     check=False, **kw)
