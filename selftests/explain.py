@@ -178,9 +178,12 @@ def _():
 
 
 def is_datagram(frame):
-    """Not what the hosts say of themselves, which is ARP and ICMPv6."""
+    """Not what the hosts say of themselves, which is ARP and ICMPv6, of groups
+    behind an option."""
     return frame[12:14] == b"\x08\0" or (frame[12:14] == b"\x86\xdd" and
-                                         frame[20] != socket.IPPROTO_ICMPV6)
+                                         frame[20] not in (
+                                             socket.IPPROTO_HOPOPTS,
+                                             socket.IPPROTO_ICMPV6))
 
 
 @case("it sends nothing, counts nothing, and asks no daemon for a key")

@@ -34,6 +34,12 @@ def endpoint(station):
     return addr, int(port)
 
 
+def known_port(station):
+    """As the controller's daemon has it, whose list waits for what it changes."""
+    return next(int(sa["remote-port"]) for sa in controller.daemon.sas()
+                if sa.get("remote-id") == station.identity.name)
+
+
 def joined(version):
     ports = next(RANGES)
     nat.translate(ports)
@@ -75,6 +81,9 @@ def forgotten():
                 sock.sendto(b"here I am", (controller.inner4, SINK_PORT))
             return inside(ports, endpoint(station)[1])
         wait_for(there, what=lambda: f"{endpoint(station)}, not {ports}")
+        # The daemon deletes the states and adds them anew, with a gap between.
+        wait_for(lambda: inside(ports, known_port(station)),
+                 what=lambda: f"{known_port(station)}, not {ports}")
         talk(station, SIZES)
         check_equal(controller.name_of(station), before[station], "name")
         check_equal(endpoint(station)[0], nat.out.b4, "address")

@@ -67,7 +67,7 @@ interface-name=eth0
 method=manual
 address1={CTL}/24
 """
-LIMIT = 300
+LIMIT = 900
 PING = f"ping -c 1 -W 1 -I $(ip -4 -o addr show lo | grep -o '10[.]9[.]0[.][0-9]*') {INNER}"
 
 builder = builder("bookworm")
