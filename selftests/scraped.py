@@ -29,7 +29,7 @@ SERVICES = "bhsec-metrics@.service", "bhsec-textfile.service"
 def _():
     installed()
     names = [name for name in os.listdir(UNITS) if not name.endswith(".d")]
-    check_equal(len(names), 5, f"units: {names}")
+    check_equal(len(names), 6, f"units: {names}")
     _, said = analyze("verify", "--man=no", *(f"{UNITS}/{name}" for name in names))
     check_equal([line for line in said.splitlines() if "bhsec" in line], [],
                 "remarks")
