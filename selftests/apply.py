@@ -87,6 +87,16 @@ name = c                        !! c is a peer already, at
 endpoint = 192.0.2.1
 identity = c
 networks = 10.3.0.0/24
+[Peer]
+name = d
+endpoint = 192.0.2.2
+ca = 0Xabc                      !! what begins so is no name
+networks = 10.4.0.0/24
+[Peer]
+name = e
+endpoint = 192.0.2.3
+ca = 'x'                        !! what begins so is no name
+networks = 10.5.0.0/24
 """
 PSK = """
 [Device]

@@ -5,6 +5,8 @@
 other; where something else differs or the daemon is not as the file left it,
 swanctl tells it all. The daemon is a few lines of Python at its socket."""
 
+import signal
+
 from libapply import *
 from libcontrol import *
 
@@ -188,6 +190,44 @@ def _():
                         f"told after {name}")
 
 
+@case("where a link leads back to an older file swanctl tells it all")
+def _():
+    link = host.path("current.crt")
+    os.symlink("ctl.crt", link)
+    texts = [BEFORE.replace("ctl.crt", "current.crt").replace("10.99", f"10.{n}")
+             for n in (99, 97)]
+    with daemon_with(texts[0]) as daemon:
+        os.unlink(link)
+        os.symlink("other.crt", link)
+        is_all(daemon, texts[1])
+    os.unlink(link)
+
+
+FOREIGN = """connections { x {
+    version = 2
+} }
+
+secrets { y {
+    secret = "of somebody else"
+} }
+
+"""
+
+
+@case("what somebody else wrote there is none of ours, and goes by swanctl")
+def _():
+    path = f"{host.etc}/swanctl/conf.d/bhsec-bh0.conf"
+    for more in FOREIGN, FOREIGN.replace("\n\n", "\n"), "# x\ny { z }\n\n":
+        with daemon_with() as daemon:
+            made, _ = host.listing()["conf.d/bhsec-bh0.conf"]
+            with open(path, "a", encoding="ascii") as file:
+                file.write(more)
+            check_equal(host.dry(), [], "what differs")
+            is_all(daemon, BEFORE)
+            check_equal(host.listing()["conf.d/bhsec-bh0.conf"][0], made, "text")
+            check_equal(daemon.told(), [], "told")
+
+
 @case("reload has swanctl tell it all")
 def _():
     with daemon_with() as daemon:
@@ -215,6 +255,61 @@ def _():
             up(text_of(DEVICE, "one", more=CALLED.replace("99", "97")))
             check_equal(host.told(), [LOAD_ALL] * (command != "terminate")
                         + [end], f"swanctl, without {command}")
+
+
+@case("a daemon that says no and not why is told all by swanctl")
+def _():
+    with daemon_with() as daemon:
+        daemon.refuses = {"bhsec-bh0-called": ""}
+        result = up(BEFORE.replace("10.99", "10.97"))
+        check_equal(result.stderr, "", "sentences")
+        check_equal(host.told()[:1], [LOAD_ALL], "swanctl")
+
+
+def is_told_once(daemon, text):
+    """By swanctl, although the file is as it is to be."""
+    host.told()
+    for wanted in [LOAD_ALL], []:
+        up(text)
+        check_equal((host.told(), daemon.told()), (wanted, []), "told")
+
+
+@case("who dies before the daemon was told is made up for")
+def _():
+    with daemon_with() as daemon:
+        host.program("swanctl", "#!/bin/sh\nkill -9 $PPID\n")
+        try:
+            result = up(BEFORE + POOL, check=False)
+        finally:
+            host.program("swanctl", STANDIN.format(etc=host.etc))
+        check_equal(result.returncode, -signal.SIGKILL, "exit status")
+        is_told_once(daemon, BEFORE + POOL)
+
+
+@case("so is what could not be undone")
+def _():
+    with daemon_with() as daemon:
+        before = host.state()
+        with host.failing("swanctl failed"):
+            check_equal(up(BEFORE + POOL, check=False).returncode, 1, "status")
+        check_equal(host.state(), before, "what there is")
+        is_told_once(daemon, BEFORE)
+
+
+@case("an apply that told nothing leaves it to the next what is to be told")
+def _():
+    with daemon_with() as daemon:
+        host.write("ctl.crt", FILES["ctl.crt"])
+        host.write("bh0.conf", BEFORE.replace("10.99", "10.97"))
+        host.write("bh1.conf", BEFORE.replace("= 42", "= 43"))
+        barrier = f"{host.etc}/swanctl/conf.d/bhsec-bh1.conf.new"
+        os.mkdir(barrier)
+        result = host.tool("apply", "/etc/bhsec", check=False)
+        os.rmdir(barrier)
+        os.unlink(host.path("bh1.conf"))
+        check_equal((result.returncode, daemon.told(), host.told()), (1, [], []),
+                    "exit status, and told")
+        is_all(daemon, BEFORE.replace("10.99", "10.97"))
 
 
 @case("of very many swanctl tells")

@@ -11,6 +11,24 @@
 /* What parts blocks. */
 #define BLOCK_END "\n\n"
 
+#define COMMENT '#'
+
+static bool begins(const struct block *block, const char *word)
+{
+	return strncmp(block->text, word, strlen(word)) == 0;
+}
+
+/**
+ * block_is_connection - is it of a peer
+ * @block: the block
+ *
+ * Return: whether it is, and not of a secret.
+ */
+bool block_is_connection(const struct block *block)
+{
+	return begins(block, "connections ");
+}
+
 static int compare_names(const struct block *block, const char *name, size_t len)
 {
 	size_t least = block->name_len < len ? block->name_len : len;
@@ -26,7 +44,20 @@ static int compare_blocks(const void *a, const void *b)
 	return compare_names(a, other->name, other->name_len);
 }
 
-static bool name_block(struct block *block)
+/* Of a peer or a secret of the device, whose prefix ends with a dash. */
+static bool is_ours(const struct block *block, const char *prefix)
+{
+	static const char kind[] = "ike-";
+	size_t len = strlen(prefix);
+
+	if (block_is_connection(block))
+		return block->name_len > len &&
+		       memcmp(block->name, prefix, len) == 0;
+	return block->name_len == strlen(kind) + len - 1 &&
+	       memcmp(block->name + strlen(kind), prefix, len - 1) == 0;
+}
+
+static bool name_block(struct block *block, const char *prefix)
 {
 	const char *open = memchr(block->text, '{', block->len), *end;
 
@@ -36,7 +67,7 @@ static bool name_block(struct block *block)
 	end = memchr(open, ' ', block->text + block->len - open);
 	block->name = open;
 	block->name_len = end ? end - open : 0;
-	return end;
+	return end && is_ours(block, prefix);
 }
 
 static size_t count_ends(const char *text)
@@ -53,11 +84,12 @@ static size_t count_ends(const char *text)
 /**
  * blocks_cut - the blocks of a text
  * @text: the text, which has to stay; NULL for none
+ * @prefix: what the names of the device's connections begin with
  * @blocks: gets them, for blocks_free()
  *
  * Return: false without memory.
  */
-bool blocks_cut(const char *text, struct blocks *blocks)
+bool blocks_cut(const char *text, const char *prefix, struct blocks *blocks)
 {
 	struct block *block;
 	const char *end;
@@ -66,15 +98,21 @@ bool blocks_cut(const char *text, struct blocks *blocks)
 	block = calloc(count_ends(text) + 1, sizeof(*block));
 	blocks->block = block;
 	blocks->count = 0;
+	blocks->has_more = false;
 	for (; block && (end = strstr(text, BLOCK_END));
 	     text = end + strlen(BLOCK_END)) {
 		block->text = text;
 		block->len = end - text;
-		if (name_block(block)) {
+		if (name_block(block, prefix)) {
 			block++;
 			blocks->count++;
+		} else if (*block->text != COMMENT ||
+			   memchr(block->text, '\n', block->len)) {
+			blocks->has_more = true;
 		}
 	}
+	if (*text)
+		blocks->has_more = true;
 	if (blocks->count)
 		qsort(blocks->block, blocks->count, sizeof(*block),
 		      compare_blocks);
@@ -137,25 +175,9 @@ void blocks_free(struct blocks *blocks)
 	free(blocks->block);
 }
 
-static bool begins(const struct block *block, const char *word)
-{
-	return strncmp(block->text, word, strlen(word)) == 0;
-}
-
 static const char *find(const struct block *block, const char *word)
 {
 	return memmem(block->text, block->len, word, strlen(word));
-}
-
-/**
- * block_is_connection - is it of a peer
- * @block: the block
- *
- * Return: whether it is, and not of a secret.
- */
-bool block_is_connection(const struct block *block)
-{
-	return begins(block, "connections ");
 }
 
 /**

@@ -23,17 +23,19 @@ struct block {
  * struct blocks - all that a text says
  * @block: by name
  * @count: number of them
+ * @has_more: there is something else, which somebody else has written
  */
 struct blocks {
 	struct block *block;
 	size_t count;
+	bool has_more;
 };
 
 /* One of both is NULL where a block comes or goes. */
 typedef void block_fn(void *data, const struct block *old,
 		      const struct block *new);
 
-bool blocks_cut(const char *text, struct blocks *blocks);
+bool blocks_cut(const char *text, const char *prefix, struct blocks *blocks);
 const struct block *blocks_find(const struct blocks *blocks, const char *name,
 				size_t len);
 void blocks_compare(const struct blocks *from, const struct blocks *to,

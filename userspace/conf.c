@@ -18,6 +18,7 @@
 
 #include "array.h"
 #include "conf.h"
+#include "file_text.h"
 #include "message.h"
 #include "words.h"
 
@@ -309,41 +310,19 @@ static void take_line(struct reader *reader, char *line)
 		take_key(reader, line);
 }
 
-static char *slurp(int fd, size_t *len)
-{
-	struct stat stat;
-	char *text;
-	ssize_t size;
-
-	if (fstat(fd, &stat) < 0)
-		return NULL;
-	if (!S_ISREG(stat.st_mode) || stat.st_size > FILE_MAX_BYTES) {
-		errno = EINVAL;
-		return NULL;
-	}
-	text = malloc(stat.st_size + 1);
-	if (!text)
-		return NULL;
-	size = read(fd, text, stat.st_size);
-	if (size < 0) {
-		free(text);
-		return NULL;
-	}
-	*len = size;
-	text[size] = '\0';
-	return text;
-}
-
 /* The text of a file, kept as long as the configuration. */
 static struct conf_text *load(struct conf *conf, const char *path, size_t *len)
 {
 	size_t size = strlen(path) + 1;
 	struct conf_text *text = malloc(sizeof(*text) + size);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat stat;
 
 	if (text) {
 		memcpy(text->path, path, size);
-		text->bytes = fd >= 0 ? slurp(fd, len) : NULL;
+		text->bytes = fd >= 0 ? file_text(fd, FILE_MAX_BYTES, &stat) :
+			      NULL;
+		*len = text->bytes ? stat.st_size : 0;
 		text->next = conf->text;
 		conf->text = text;
 	}

@@ -17,16 +17,21 @@
 
 static struct job *add(struct jobs *jobs)
 {
-	struct job *grown;
+	struct job *grown = calloc(jobs->count + 1, sizeof(*grown));
+	size_t size = jobs->count * sizeof(*grown);
 
-	grown = reallocarray(jobs->job, jobs->count + 1, sizeof(*grown));
 	if (!grown) {
 		refuse("out of memory");
 		return NULL;
 	}
+	/* there are secrets in them */
+	if (size) {
+		memcpy(grown, jobs->job, size);
+		explicit_bzero(jobs->job, size);
+		free(jobs->job);
+	}
 	jobs->job = grown;
-	grown += jobs->count++;
-	return memset(grown, 0, sizeof(*grown));
+	return grown + jobs->count++;
 }
 
 static void name_parts(struct job *job)
@@ -120,8 +125,8 @@ static int read_job(struct jobs *jobs, struct job *job)
 		status = own_read(&job->key);
 	if (status)
 		return status;
-	return blocks_cut(job->text.had, &job->old) &&
-	       blocks_cut(job->new_text, &job->new) ? 0 :
+	return blocks_cut(job->text.had, job->prefix, &job->old) &&
+	       blocks_cut(job->new_text, job->prefix, &job->new) ? 0 :
 	       refuse("out of memory");
 }
 
@@ -203,15 +208,44 @@ static int put_files(const struct job *job)
 	return status;
 }
 
+/* Also where the daemon may not have been told of what they say. */
 static bool files_differ(const struct jobs *jobs)
 {
 	size_t i;
 
 	for (i = 0; i < jobs->count; i++)
-		if (own_differs(&jobs->job[i].text, jobs->job[i].new_text) ||
+		if (!own_is_told(&jobs->job[i].text) ||
+		    own_differs(&jobs->job[i].text, jobs->job[i].new_text) ||
 		    own_differs(&jobs->job[i].key, jobs->job[i].new_key))
 			return true;
 	return false;
+}
+
+/* What is changed from here on the daemon may not have been told. */
+static struct timespec now(void)
+{
+	struct timespec time;
+
+	/* the clock of files */
+	clock_gettime(CLOCK_REALTIME_COARSE, &time);
+	return time;
+}
+
+/* The daemon, if it was told of these files, has been told of them as they were. */
+static void tell_again(const struct jobs *jobs, bool told)
+{
+	const struct timespec since = now();
+	const struct job *job;
+	size_t i;
+
+	/* what it could not take it may not take back either */
+	if (told && daemon_load())
+		return;
+	for (i = 0; i < jobs->count; i++) {
+		job = &jobs->job[i];
+		if (job->text.had && own_differs(&job->text, job->new_text))
+			own_tell(&job->text, told ? &since : &job->text.since);
+	}
 }
 
 /* Back to what there was, the last one first. */
@@ -227,23 +261,38 @@ static void undo(struct jobs *jobs, bool told)
 		if (own_differs(&job->key, job->new_key))
 			own_put(&job->key, job->key.had);
 	}
-	/* what it could not take it may not take back either */
-	if (told)
-		daemon_load();
+	tell_again(jobs, told);
 	for (i = jobs->count; i-- > 0;)
 		changes_make(jobs->ctx->route, jobs->ctx->nl,
 			     jobs->job[i].plan.conf.name, &jobs->job[i].had);
 }
 
+/* Of other files it may have what was in them before. */
+static void note_told(const struct teller *teller, const struct timespec *since)
+{
+	const struct jobs *jobs = teller->jobs;
+	const struct job *job;
+	size_t i;
+
+	for (i = 0; i < jobs->count; i++) {
+		job = &jobs->job[i];
+		if (teller->all || own_differs(&job->text, job->new_text))
+			own_tell(&job->text, since);
+	}
+}
+
 static int tell(const struct jobs *jobs, bool *told)
 {
+	const struct timespec since = now();
 	struct teller teller;
 	int status;
 
 	tell_begin(&teller, jobs);
 	status = tell_changes(&teller);
-	if (!status)
+	if (!status) {
+		note_told(&teller, &since);
 		tell_ends(&teller);
+	}
 	*told = teller.told;
 	tell_close(&teller);
 	return status;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Files of bhsec's own among those of swanctl. They hold secrets, and are there
- * whole or not at all.
+ * whole or not at all. When one was last modified is when the daemon was told of
+ * it; until then, and where whoever was to tell it has died, that is in 1970.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,44 +12,28 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "file_text.h"
 #include "message.h"
 #include "own.h"
+
+static const struct timespec never;
 
 static int failed(const char *path)
 {
 	return refuse("%s: %s", path, strerror(errno));
 }
 
-/* All of an open file as a string, or NULL; and since when. */
-static char *read_text(int fd, struct timespec *since)
-{
-	struct stat stat;
-	ssize_t len;
-	char *text;
-
-	if (fstat(fd, &stat) < 0)
-		return NULL;
-	text = malloc(stat.st_size + 1);
-	if (!text)
-		return NULL;
-	len = read(fd, text, stat.st_size);
-	if (len < 0) {
-		free(text);
-		return NULL;
-	}
-	text[len] = '\0';
-	*since = stat.st_ctim;
-	return text;
-}
-
 static char *read_file(const char *path, struct timespec *since)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat stat;
 	char *text;
 
 	if (fd < 0)
 		return NULL;
-	text = read_text(fd, since);
+	text = file_text(fd, INT_MAX, &stat);
+	if (text)
+		*since = stat.st_mtim;
 	close(fd);
 	return text;
 }
@@ -89,20 +74,33 @@ bool own_differs(const struct own *own, const char *text)
 	return !own->had != !text || (text && strcmp(own->had, text) != 0);
 }
 
+/**
+ * own_is_told - is the daemon known to have been told of a file
+ * @own: as it was read
+ *
+ * Return: whether it was, also if there is none.
+ */
+bool own_is_told(const struct own *own)
+{
+	return !own->had || own->since.tv_sec || own->since.tv_nsec;
+}
+
 static bool write_file(const char *path, const char *text)
 {
+	const struct timespec times[] = { never, never };
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	size_t len = strlen(text);
 	bool done;
 
 	if (fd < 0)
 		return false;
-	done = write(fd, text, len) == (ssize_t)len && fsync(fd) == 0;
+	done = write(fd, text, len) == (ssize_t)len &&
+	       futimens(fd, times) == 0 && fsync(fd) == 0;
 	return close(fd) == 0 && done;
 }
 
 /**
- * own_put - have a file say something
+ * own_put - have a file say something, of which the daemon is not told yet
  * @own: the file
  * @text: what it is to say, NULL for none
  *
@@ -125,6 +123,18 @@ int own_put(const struct own *own, const char *text)
 	failed(own->path);
 	unlink(path);
 	return EXIT_REFUSED;
+}
+
+/**
+ * own_tell - note that the daemon has been told of a file
+ * @own: the file
+ * @since: when that began; where this cannot be noted it is told once more
+ */
+void own_tell(const struct own *own, const struct timespec *since)
+{
+	const struct timespec times[] = { *since, *since };
+
+	utimensat(AT_FDCWD, own->path, times, 0);
 }
 
 /**

@@ -11,7 +11,7 @@
  * @path: where it is
  * @is_link: it is a link
  * @had: what it said or led to, NULL if there was none
- * @since: since when a file has said so
+ * @since: when the daemon began to be told of a file, 0 if it may not have been
  */
 struct own {
 	char path[PATH_MAX];
@@ -21,8 +21,10 @@ struct own {
 };
 
 int own_read(struct own *own);
+bool own_is_told(const struct own *own);
 int own_put(const struct own *own, const char *text);
 bool own_differs(const struct own *own, const char *text);
+void own_tell(const struct own *own, const struct timespec *since);
 void own_free(struct own *own);
 
 #endif

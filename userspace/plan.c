@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -254,19 +255,38 @@ static bool is_seen(const struct plan *plan, const char *dir, const char *name)
 	       strcmp(plan->seen.dir, dir) == 0;
 }
 
-/* Whether it can be read; the plan knows then since when it is what it is. */
+static void take_time(struct timespec *newest, const struct timespec *time)
+{
+	if (time->tv_sec > newest->tv_sec ||
+	    (time->tv_sec == newest->tv_sec && time->tv_nsec > newest->tv_nsec))
+		*newest = *time;
+}
+
+/*
+ * Whether it can be read; the plan knows then since when it is what it is. A link
+ * may lead to an older one since.
+ */
 static bool look_at(struct plan *plan, const char *path)
 {
-	struct timespec *newest = &plan->newest;
-	struct stat file;
+	struct stat file, itself;
 
-	if (access(path, R_OK) < 0 || stat(path, &file) < 0)
+	if (access(path, R_OK) < 0 || stat(path, &file) < 0 ||
+	    lstat(path, &itself) < 0)
 		return false;
-	if (file.st_ctim.tv_sec > newest->tv_sec ||
-	    (file.st_ctim.tv_sec == newest->tv_sec &&
-	     file.st_ctim.tv_nsec > newest->tv_nsec))
-		*newest = file.st_ctim;
+	take_time(&plan->newest, &file.st_ctim);
+	take_time(&plan->newest, &itself.st_ctim);
 	return true;
+}
+
+/* What strongSwan makes of a name in one of its files, where it is a list. */
+static const char *name_objection(const char *name)
+{
+	if (strchr(name, ','))
+		return "to strongSwan a name with a comma is two";
+	if (*name == '"' || *name == '\'' || strncasecmp(name, "0x", 2) == 0 ||
+	    strncasecmp(name, "0s", 2) == 0)
+		return "to strongSwan what begins so is no name: /PATH is one";
+	return NULL;
 }
 
 /**
@@ -279,18 +299,19 @@ static bool look_at(struct plan *plan, const char *path)
 void plan_file(struct plan *plan, const struct value *value, const char *word,
 	       const char *dir)
 {
+	const char *objection;
 	char path[PATH_MAX];
 
 	if (!value->text || is_seen(plan, dir, value->text))
 		return;
 	plan_path(path, dir, value->text);
+	objection = name_objection(value->text);
 	if (*value->text != '/' && strchr(value->text, '/'))
 		mistake(&plan->conf, value,
 			"%s: a file is /PATH, or a name in " SWANCTL_DIR "/%s",
 			word, dir);
-	else if (strchr(value->text, ','))
-		mistake(&plan->conf, value,
-			"%s: to strongSwan a name with a comma is two", word);
+	else if (objection)
+		mistake(&plan->conf, value, "%s: %s", word, objection);
 	else if (!look_at(plan, path))
 		mistake(&plan->conf, value, "%s: %s: %s", word, path,
 			strerror(errno));

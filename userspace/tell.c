@@ -2,7 +2,7 @@
 /*
  * What has changed, told to the daemon: just the connections that differ, where
  * nothing else does and it has all others; else swanctl tells it all there is.
- * Either leads to the same.
+ * Either leads to the same, as long as nobody else's files add to a connection.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,9 +126,12 @@ static bool find_differences(const struct jobs *jobs, struct differences *diffs)
 		job = &jobs->job[i];
 		if (own_differs(&job->key, job->new_key))
 			return false;
+		if (!own_is_told(&job->text))
+			return false;
 		if (!own_differs(&job->text, job->new_text))
 			continue;
-		if (!same_identity(job) || !files_stand(job))
+		if (job->old.has_more || !same_identity(job) ||
+		    !files_stand(job))
 			return false;
 		diffs->job = job;
 		blocks_compare(&job->old, &job->new, take_difference, diffs);
@@ -243,6 +246,8 @@ static enum outcome load_message(struct teller *teller,
 		teller->told = true;
 		return DONE;
 	}
+	if (!reason.len)
+		return IMPOSSIBLE;
 	tell_reason(block, &reason);
 	return REFUSED;
 }
@@ -346,6 +351,7 @@ int tell_all(struct teller *teller)
 	const char *reason = daemon_load();
 
 	teller->told = true;
+	teller->all = true;
 	return reason ? refuse_reason(reason) : 0;
 }
 

@@ -12,12 +12,14 @@ struct jobs;
  * @vici: with a daemon that had all their connections
  * @is_open: there is one
  * @told: it may have taken something, if not all
+ * @all: it was to take what all files say
  */
 struct teller {
 	const struct jobs *jobs;
 	struct vici vici;
 	bool is_open;
 	bool told;
+	bool all;
 };
 
 void tell_begin(struct teller *teller, const struct jobs *jobs);
